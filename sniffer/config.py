@@ -1,0 +1,170 @@
+"""Settings and limits. Every buffer that traffic can grow is bounded by a named limit here, with its reason.
+
+Settings come, later ones winning, from: the defaults below, the file `sniffer.toml` (`--config FILE`, else
+`$SNIFFER_CONFIG`, else `$XDG_CONFIG_HOME/sniffer/sniffer.toml`), and the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from sniffer.errors import UsageError
+
+SECOND: Final = 1_000_000_000
+"""Nanoseconds in a second; all times are integer nanoseconds."""
+
+REDACTED: Final = "[redacted]"
+"""Stands wherever a key, a signature, a listen key or a token stood."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What traffic may make us hold. Passing a limit is a row in `losses`, never an error."""
+
+    reorder_bytes: int = 4 << 20
+    """Out-of-order bytes held a side: more than a TCP window in use between a trader and an exchange."""
+    reorder_total_bytes: int = 64 << 20
+    """The same over all connections; the oldest hole is then given up first."""
+    reorder_segments: int = 4096
+    """Out-of-order segments held a side: a flood of one-byte segments must not cost 100 bytes of bookkeeping each."""
+    gap_wait: int = SECOND // 5
+    """A hole that the peer has acknowledged past is given up after 200 ms of capture time: queues reorder by less."""
+    gap_wait_unacknowledged: int = 60 * SECOND
+    """A hole nobody acknowledges (one-sided capture) is given up after a minute: longer than any retransmission pause in use."""
+    connections: int = 65_536
+    """Open connections; the one idle longest is closed first. One costs some 3 kB."""
+    idle_timeout: int = 24 * 3600 * SECOND
+    """A connection silent for so long is taken as gone. Exchanges ping every few minutes and cut at 24 hours."""
+    unfinished_timeout: int = 300 * SECOND
+    """The same for a connection that never carried payload: a port scan must not fill the table."""
+    header_bytes: int = 64 << 10
+    """One HTTP head; servers in use refuse more than 8 to 64 kB."""
+    body_bytes: int = 16 << 20
+    """One HTTP body."""
+    message_bytes: int = 16 << 20
+    """One websocket message, before and after inflating; the largest snapshots of exchanges are some 5 MB."""
+    total_message_bytes: int = 128 << 20
+    """All messages that are still incomplete, over all connections."""
+    fragments: int = 65_536
+    """Frames of one message."""
+    ip_fragments: int = 1024
+    """IP datagrams under reassembly."""
+    ip_fragment_wait: int = 30 * SECOND
+    """RFC 791 and RFC 8200 section 4.5 give a datagram up to 60 s; captures show a fragment's siblings within ms."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may set. Field names are the keys of `sniffer.toml`."""
+
+    db: Path = Path("orders.duckdb")
+    keep: str = "orders"
+    hosts: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    publish_interval: float = 1.0
+    journal: Path | None = None
+    journal_max_bytes: int = 4 << 30
+    journal_segment_bytes: int = 64 << 20
+    group: str | None = None
+    account: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+def config_dir() -> Path:
+    """The folder of `sniffer.toml` and the account salt."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "sniffer"
+
+
+def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
+    """Settings from the file (if there is one) and `overrides`; an override of None counts as not given.
+
+    Raises `UsageError` for a file that is missing (when named), is not TOML, or holds an unknown key or a wrong type.
+    """
+    named = path or (Path(os.environ["SNIFFER_CONFIG"]) if os.environ.get("SNIFFER_CONFIG") else None)
+    file = named or config_dir() / "sniffer.toml"
+    values: dict[str, Any] = {}
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if named:
+            raise UsageError(f"{file}: no such settings file; leave --config out to use the defaults") from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot read the settings: {error}") from None
+    known = {item.name: item for item in fields(Settings)}
+    for key in values:
+        if key not in known:
+            raise UsageError(f"{file}: unknown setting {key!r}; known are {', '.join(sorted(known))}")
+    values |= {key: value for key, value in overrides.items() if value is not None}
+    return Settings(**{key: _checked(str(file), key, value) for key, value in values.items()})
+
+
+def _checked(file: str, key: str, value: Any) -> Any:
+    """`value` in the type of setting `key`."""
+    try:
+        if key in ("db", "journal"):
+            return Path(value)
+        if key == "hosts":
+            return tuple(str(host) for host in value)
+        if key == "ports":
+            ports = tuple(int(port) for port in value)
+            if not all(0 < port < 65536 for port in ports):
+                raise ValueError("a port is a number from 1 to 65535")
+            return ports
+        if key == "keep" and value not in ("orders", "all"):
+            raise ValueError("it is orders or all")
+        if key == "publish_interval":
+            value = float(value)
+            if not 0.01 <= value <= 3600:
+                raise ValueError("it is 0.01 to 3600 seconds")
+        if key == "journal_segment_bytes" and value < 1 << 16:
+            raise ValueError("a journal segment has at least 65536 bytes")
+        if key == "journal_max_bytes" and value < 1 << 20:
+            raise ValueError("a journal has at least 1 MB")
+        if key == "limits":
+            return value if isinstance(value, Limits) else _limits(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{file}: setting {key}: {error}") from None
+    return value
+
+
+def _limits(table: dict[str, Any]) -> Limits:
+    """The `[limits]` table: byte and count limits as they are, times in nanoseconds."""
+    known = {item.name for item in fields(Limits)}
+    for key, value in table.items():
+        if key not in known:
+            raise ValueError(f"unknown limit {key!r}; known are {', '.join(sorted(known))}")
+        if not isinstance(value, int) or value <= 0:
+            raise ValueError(f"limit {key} is a whole number above 0")
+    return Limits(**table)
+
+
+def account_salt() -> bytes:
+    """The salt of the account hashes, made once in the settings folder (0600), so an account keeps its name across databases.
+
+    Where the folder cannot be written, a salt for this process only: accounts are then told apart but not recognised again.
+    """
+    path = config_dir() / "salt"
+    with contextlib.suppress(OSError):
+        found = path.read_bytes()
+        if len(found) == 32:
+            return found
+    salt = secrets.token_bytes(32)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(salt)
+    return salt
+
+
+def account_name(salt: bytes, secret: str) -> str:
+    """How an account is named in the tables: 16 hex digits of a keyed hash; the key it comes from cannot be told from it."""
+    return hashlib.blake2b(secret.encode(), key=salt, digest_size=8).hexdigest()
