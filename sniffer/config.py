@@ -37,7 +37,7 @@ class Limits:
     gap_wait: int = SECOND // 5
     """A hole that the peer has acknowledged past is given up after 200 ms of capture time: queues reorder by less."""
     gap_wait_unacknowledged: int = 60 * SECOND
-    """A hole nobody acknowledges (one-sided capture) is given up after a minute: longer than any retransmission pause in use."""
+    """A hole nobody acknowledges (one-sided capture) is given up after a minute: longer than any usual retransmission pause."""
     connections: int = 65_536
     """Open connections; the one idle longest is closed first. One costs some 3 kB."""
     idle_timeout: int = 24 * 3600 * SECOND

@@ -84,6 +84,8 @@ class Message(NamedTuple):
 
 
 class CaptureRow(NamedTuple):
+    """One source of packets. `kernel_drops` is None where nobody counted (a file)."""
+
     capture_id: str
     source: str
     started_at: int | None
@@ -94,6 +96,8 @@ class CaptureRow(NamedTuple):
 
 
 class ConnectionRow(NamedTuple):
+    """One TCP connection, as known so far. `closed_at` is None while it is open."""
+
     connection_id: int
     capture_id: str
     opened_at: int
@@ -124,6 +128,8 @@ class ConnectionRow(NamedTuple):
 
 
 class MessageRow(NamedTuple):
+    """One kept message, secrets redacted. `kind`: request, response, update, reference, other."""
+
     connection_id: int
     sender: Sender
     position: int
@@ -239,3 +245,5 @@ class Position(NamedTuple):
     capture_id: str
     packets: int
     complete: bool
+    fingerprint: tuple[str, ...]
+    """Digests of the first 1, 2, ... up to 32 packets: a file that has grown since is recognised as the same capture."""
