@@ -1,0 +1,1 @@
+"""TCP as it is on the wire."""
