@@ -1,0 +1,422 @@
+"""One TCP connection: owns the layers of both sides, and swaps them as the protocol shows itself.
+
+    detect --> HTTP --(101 websocket)--> websocket
+      |          |----(other switch, or not HTTP)--> opaque
+      |--(joined in the middle)--> websocket, once frames are proved
+      |--(TLS, anything else)--> opaque
+
+An opaque connection is counted, byte by byte, with the reason why it cannot be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from enum import Enum
+from typing import Final
+
+from sniffer.config import Limits
+from sniffer.model import HttpHead, Sender, WireMessage
+from sniffer.wire.deflate import Deflate, Inflater, UnknownExtension, parse_extensions
+from sniffer.wire.http import CLIENT_STARTS, SERVER_START, HttpConversation, HttpError, header
+from sniffer.wire.losses import LossLedger
+from sniffer.wire.packet import ACK, FIN, RST, SYN, Segment
+from sniffer.wire.side import CUT, Side
+from sniffer.wire.stream import CAPTURE_ENDED, End, Gap, Item
+from sniffer.wire.websocket import WebSocketReader
+
+NO_KEY_LOG: Final = "TLS, and no key log is read"
+_TLS_RECORDS: Final = frozenset({0x14, 0x15, 0x16, 0x17})
+_DETECT_BYTES: Final = 16
+"""Bytes that decide what a connection speaks; the longest HTTP method with its space has eight."""
+
+SENDERS: Final[tuple[Sender, Sender]] = ("client", "server")
+
+Delivery = list[tuple[Sender, list[WireMessage]]]
+
+
+class _Stage(Enum):
+    DETECT = 1
+    HTTP = 2
+    WEBSOCKET = 3
+    OPAQUE = 4
+
+
+class Connection:
+    """A connection and what is known of it; the attributes are columns of `connections`."""
+
+    def __init__(self, capture_id: str, limits: Limits, first: Segment, sender: Sender, roles_guessed: bool) -> None:
+        """`sender`: whose `first` is. `roles_guessed`: no SYN was seen, and who is the client is a guess from the ports."""
+        self._limits = limits
+        self._roles_guessed = roles_guessed
+        self.flow = first.flow
+        self.joined_midway = not first.flags & SYN
+        self.client = Side("client", limits)
+        self.server = Side("server", limits)
+        source, destination = endpoints(first.flow)
+        self.client_address, self.server_address = (source, destination) if sender == "client" else (destination, source)
+        identity = f"{capture_id} {min(source, destination)} {max(source, destination)} {first.time} {first.seq}"
+        self.id = int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=8).digest()) >> 1
+        self.ledger = LossLedger(capture_id, self.id)
+        self.opened_at = self.last_seen = first.time
+        self.closed_at: int | None = None
+        self.protocol = "tcp"
+        self.host: str | None = None
+        self.path: str | None = None
+        self.upgrade_request: HttpHead | None = None
+        self.compression: str | None = None
+        self.unreadable_reason: str | None = None
+        self.messages = 0
+        self.touched = False
+        self.ended = False
+        self._stage = _Stage.DETECT
+        self._opaque_layer = "tcp"
+        self._detected: dict[Sender, list[Item]] = {"client": [], "server": []}
+        self._todo: dict[Sender, list[Item]] = {"client": [], "server": []}
+        self._http: HttpConversation | None = None
+        self._readers: dict[Sender, WebSocketReader] = {}
+
+    @property
+    def readable(self) -> bool:
+        """Whether messages can be read from it."""
+        return self.unreadable_reason is None
+
+    @property
+    def has_payload(self) -> bool:
+        """Whether any byte of the streams was sent."""
+        return bool(self.client.stream.extent or self.server.stream.extent)
+
+    def buffered_bytes(self) -> int:
+        """Bytes that this connection holds for what is not complete yet."""
+        held = self.client.stream.held_bytes + self.server.stream.held_bytes
+        if self._http is not None:
+            held += self._http.held_bytes()
+        return held + sum(reader.buffered_bytes() for reader in self._readers.values())
+
+    # --- segments --------------------------------------------------------------------------------------------------------
+
+    def segment(self, side: Side, peer: Side, segment: Segment) -> None:
+        """A segment that is not simply the next one: the engine's slow path."""
+        for admitted in side.admit(segment):
+            self._accept(side, peer, admitted)
+        if segment.flags & ACK and (segment.checksum_ok or side.stream.offloaded):
+            for admitted in peer.acknowledged(segment.ack):
+                self._accept(peer, side, admitted)
+
+    def _accept(self, side: Side, peer: Side, segment: Segment) -> None:
+        stream, flags, time = side.stream, segment.flags, segment.time
+        seq, length = segment.seq, len(segment.payload) + segment.missing
+        if flags & SYN:
+            if not stream.started:
+                stream.start(seq + 1 & 0xFFFFFFFF)
+            seq = seq + 1 & 0xFFFFFFFF
+        elif not stream.started:
+            stream.start(seq)
+        if segment.missing:
+            stream.unusable(time, seq, length, CUT)
+        elif segment.payload:
+            stream.segment(time, seq, segment.payload)
+        if flags & ACK:
+            if not peer.stream.started and not peer.doubtful:
+                peer.stream.start(segment.ack)
+            if peer.stream.started:
+                peer.stream.acknowledge(time, segment.ack)
+        if flags & FIN:
+            stream.fin(time, seq + length & 0xFFFFFFFF)
+            stream.clean = False
+            side.finished = True
+        if flags & RST:
+            side.reset = True
+        if self.closed_at is None and (flags & RST or (side.finished and peer.finished)):
+            self.closed_at = time
+
+    # --- layers ----------------------------------------------------------------------------------------------------------
+
+    def deliver(self, now: int) -> Delivery:
+        """The messages that have become whole, by sender and in each sender's order."""
+        client, server = self.client.stream.take(now), self.server.stream.take(now)
+        return self._run(client, server) if client or server else []
+
+    def finish(self, time: int, reason: str) -> Delivery:
+        """The connection ends, for `reason`: everything that is left."""
+        if self.ended:
+            return []
+        self.ended = True
+        for side, peer in ((self.client, self.server), (self.server, self.client)):
+            for segment in side.settle():
+                self._accept(side, peer, segment)
+            if side.stream.offloaded:
+                self.ledger.add(
+                    side.name,
+                    "tcp",
+                    "TCP checksums were not verified: all are wrong, as where the sender's network card computes them",
+                    from_time=self.opened_at,
+                    to_time=time,
+                    offset=0,
+                    length=0,
+                    messages=0,
+                )
+            for wrong in side.doubtful:
+                length = len(wrong.payload)
+                self.ledger.add(
+                    side.name, "tcp", "wrong TCP checksum", from_time=wrong.time, to_time=time, offset=None, length=length
+                )
+        out = self._run(self.client.stream.end(time, reason), self.server.stream.end(time, reason))
+        self.ledger.finish()
+        return out
+
+    def _run(self, client: list[Item], server: list[Item]) -> Delivery:
+        for side, items in ((self.client, client), (self.server, server)):
+            if side.stream.lost != side.lost_before:
+                self._record_gaps(side, items)
+        todo = self._todo = {"client": client, "server": server}
+        out: Delivery = []
+        while todo["client"] or todo["server"]:
+            if self._stage is _Stage.WEBSOCKET:
+                out = self._read_websocket(out)
+            elif self._stage is _Stage.OPAQUE:
+                self._count()
+            else:
+                sender = self._earlier()
+                item = todo[sender].pop(0)
+                if self._stage is _Stage.DETECT:
+                    self._detect(sender, item)
+                else:
+                    self._converse(sender, item, out)
+        for _, messages in out:
+            self.messages += len(messages)
+        return out
+
+    def _earlier(self) -> Sender:
+        """Whose next item was on the wire first."""
+        client, server = self._todo["client"], self._todo["server"]
+        return "client" if not server or (client and _when(client[0]) <= _when(server[0])) else "server"
+
+    def _read_websocket(self, out: Delivery) -> Delivery:
+        for sender in SENDERS:
+            if self._todo[sender]:
+                out.append((sender, self._readers[sender].feed(self._todo[sender])))
+                self._todo[sender].clear()
+        if self._roles_guessed and not self.messages:
+            out = self._check_roles(out)
+        if self.protocol != "ws" and any(reader.synchronised for reader in self._readers.values()):
+            self.protocol, self.unreadable_reason = "ws", None
+        return out
+
+    def _record_gaps(self, side: Side, items: list[Item]) -> None:
+        """Each gap in the stream is a loss of its own."""
+        before = side.latest or self.opened_at
+        for item in items:
+            if isinstance(item, Gap):
+                self.ledger.add(
+                    side.name, "tcp", item.reason, from_time=before, to_time=item.time, offset=item.offset, length=item.length
+                )
+                side.lost_before += item.length or 0
+            elif isinstance(item, tuple):
+                before = item[1]
+        side.latest = max(side.latest, before)
+
+    def _detect(self, sender: Sender, item: Item) -> None:
+        """Look at the first bytes."""
+        held = self._detected
+        if isinstance(item, End):
+            if any(held.values()):
+                self._become_opaque("tcp", "too short to tell what it is")
+            return
+        held[sender].append(item)
+        if isinstance(item, Gap):
+            self._join_midway()
+            return
+        start = b"".join([piece[2] for piece in held[sender] if isinstance(piece, tuple)])[:_DETECT_BYTES]
+        if len(start) >= 3 and start[0] in _TLS_RECORDS and start[1] == 3 and start[2] <= 4:
+            self.protocol = "tls"
+            self._become_opaque("tls", NO_KEY_LOG)
+        elif start.startswith(CLIENT_STARTS if sender == "client" or self._roles_guessed else SERVER_START) or (
+            self._roles_guessed and start.startswith(SERVER_START)
+        ):
+            if self._roles_guessed and start.startswith(SERVER_START) == (sender == "client"):
+                self._swap_roles()
+            self.protocol, self._stage = "http", _Stage.HTTP
+            self._http = HttpConversation(self._limits, first_request_seen=not self.joined_midway)
+            self._replay_detected()
+        elif len(start) < _DETECT_BYTES and _may_become(start, sender == "client" or self._roles_guessed):
+            return
+        elif self.joined_midway:
+            self._join_midway()
+        elif sender == "server" and start.startswith(SERVER_START):
+            return  # its request may have been captured later
+        else:
+            self._become_opaque("tcp", "neither HTTP nor websocket nor TLS")
+
+    def _join_midway(self) -> None:
+        """No handshake to go by: look for websocket frames on both sides."""
+        self.joined_midway = True
+        self._stage = _Stage.WEBSOCKET
+        self.unreadable_reason = "joined in the middle, and no websocket frame was proved"
+        for name in SENDERS:
+            self._readers[name] = WebSocketReader(name, self._limits, self.ledger, handshake_seen=False)
+        self._replay_detected()
+
+    def _converse(self, sender: Sender, item: Item, out: Delivery) -> None:
+        """One item for the HTTP layer."""
+        http = self._http
+        assert http is not None
+        try:
+            if isinstance(item, tuple):
+                http.feed(sender, item)
+            elif isinstance(item, End):
+                http.end(sender, item.time)
+                self._lose_unfinished(http, sender, item)
+            else:
+                raise HttpError("bytes are missing in an HTTP message")
+        except HttpError as error:
+            self._lose_unfinished(http, sender, None)
+            out.extend((who, [message]) for who, message in http.messages)
+            http.messages = []
+            for name in SENDERS:
+                self._todo[name][:0] = http.rest(name)
+            if isinstance(item, Gap):
+                self._join_midway()
+            else:
+                self._become_opaque("http", str(error))
+            return
+        out.extend((who, [message]) for who, message in http.messages)
+        http.messages = []
+        if self.host is None:
+            self._learn_host(out)
+        if http.switched is not None:
+            self._switch(http, *http.switched)
+
+    def _learn_host(self, out: Delivery) -> None:
+        for _, messages in out:
+            for message in messages:
+                if message[5] is not None and message[5].status is None:
+                    self.host = header(message[5], "host")
+                    self.path = message[5].target
+
+    def _lose_unfinished(self, http: HttpConversation, sender: Sender, end: End | None) -> None:
+        unfinished = http.unfinished(sender)
+        if unfinished is not None:
+            offset, time, length = unfinished
+            capture_ended = end is not None and end.reason.startswith(CAPTURE_ENDED)
+            reason = f"{CAPTURE_ENDED} inside a message" if capture_ended else "HTTP message is not whole"
+            self.ledger.add(
+                sender,
+                "http",
+                reason,
+                from_time=time,
+                to_time=end.time if end else time,
+                offset=offset,
+                length=length,
+                messages=1,
+            )
+
+    def _switch(self, http: HttpConversation, request: HttpHead | None, response: HttpHead) -> None:
+        """HTTP has ended: a websocket, or something that we do not read."""
+        if request is not None:
+            self.upgrade_request = request
+            self.host, self.path = header(request, "host") or self.host, request.target
+        for name in SENDERS:
+            self._todo[name][:0] = http.rest(name)
+        self._http = None
+        if request is not None and request.method == "CONNECT":
+            self.host, self.path = request.target, None
+            self._stage = _Stage.DETECT
+            return
+        protocol = (header(response, "upgrade") or (request and header(request, "upgrade")) or "").lower()
+        if protocol != "websocket":
+            self._become_opaque("http", f"upgraded to {protocol[:40] or 'something that was not named'}")
+            return
+        self._become_websocket(header(response, "sec-websocket-extensions"), http.positions)
+
+    def _become_websocket(self, extensions: str | None, positions: dict[Sender, int]) -> None:
+        self.protocol = "ws"
+        try:
+            deflate = parse_extensions(extensions) if extensions else None
+        except UnknownExtension as error:
+            self._become_opaque("websocket", str(error))
+            return
+        self.compression = extensions if deflate else None
+        self._stage = _Stage.WEBSOCKET
+        for name in SENDERS:
+            inflater = self._inflater(deflate, name) if deflate else None
+            self._readers[name] = WebSocketReader(name, self._limits, self.ledger, position=positions[name], inflater=inflater)
+
+    def _inflater(self, deflate: Deflate, sender: Sender) -> Inflater:
+        if sender == "client":
+            return Inflater(deflate.client_takeover, deflate.client_window_bits, self._limits.message_bytes)
+        return Inflater(deflate.server_takeover, deflate.server_window_bits, self._limits.message_bytes)
+
+    def _become_opaque(self, layer: str, reason: str) -> None:
+        self._stage = _Stage.OPAQUE
+        self._opaque_layer = layer
+        self.unreadable_reason = reason
+        self._http = None
+        self._replay_detected()
+
+    def _replay_detected(self) -> None:
+        """What was held to look at goes to the layer that was chosen."""
+        for sender in SENDERS:
+            self._todo[sender][:0] = self._detected[sender]
+            self._detected[sender] = []
+
+    def _count(self) -> None:
+        """Account for bytes that cannot be read."""
+        reason = self.unreadable_reason or "unreadable"
+        for sender in SENDERS:
+            for item in self._todo[sender]:
+                if isinstance(item, tuple):
+                    offset, time, data = item
+                    self.ledger.tally(
+                        sender, self._opaque_layer, reason, time=time, offset=offset, length=len(data), messages=None
+                    )
+            self._todo[sender].clear()
+
+    # --- roles -----------------------------------------------------------------------------------------------------------
+
+    def _check_roles(self, out: Delivery) -> Delivery:
+        """Only clients mask their frames (RFC 6455 section 5.1): proof of who is who where no SYN was seen."""
+        masked = {name: reader.sends_masked for name, reader in self._readers.items() if reader.synchronised}
+        if masked.get("client") is False or masked.get("server"):
+            self._swap_roles()
+            return [("server" if sender == "client" else "client", messages) for sender, messages in out]
+        return out
+
+    def _swap_roles(self) -> None:
+        self.client, self.server = self.server, self.client
+        self.client.name, self.server.name = "client", "server"
+        self.client_address, self.server_address = self.server_address, self.client_address
+        for held in (self._detected, self._todo):
+            held["client"], held["server"] = held["server"], held["client"]
+        if self._readers:
+            self._readers = {"client": self._readers["server"], "server": self._readers["client"]}
+            for name, reader in self._readers.items():
+                reader.sender = name
+        self._roles_guessed = False
+
+    def shed(self, time: int, reason: str) -> None:
+        """Give up what is buffered: a limit over all connections is passed."""
+        for side in (self.client, self.server):
+            while side.stream.held_bytes:
+                side.stream.give_up(time, reason)
+        for reader in self._readers.values():
+            if reader.buffered_bytes():
+                reader.feed([Gap(0, time, None, reason)])
+
+
+def _when(item: Item) -> int:
+    return item[1] if isinstance(item, tuple) else item.time
+
+
+def _may_become(start: bytes, client: bool) -> bool:
+    """Whether more bytes could still make `start` the beginning of HTTP or TLS."""
+    starts = CLIENT_STARTS if client else (SERVER_START,)
+    return len(start) < 3 or any(known.startswith(start) for known in starts)
+
+
+def endpoints(flow: bytes) -> tuple[tuple[str, int], tuple[str, int]]:
+    """((source address, port), (destination address, port)) of a flow key."""
+    family, size = (socket.AF_INET, 4) if len(flow) == 12 else (socket.AF_INET6, 16)
+    source, destination = socket.inet_ntop(family, flow[:size]), socket.inet_ntop(family, flow[size : 2 * size])
+    ports = flow[2 * size :]
+    return (source, int.from_bytes(ports[:2])), (destination, int.from_bytes(ports[2:]))

@@ -1,0 +1,316 @@
+"""The flow table: packets in, the messages and losses of all connections out.
+
+`feed` is the hot loop of the whole program. Its fast path takes a packet that is Ethernet, IPv4 without options or fragments,
+TCP without SYN, FIN or RST, and the next one its stream expects: one `unpack_from`, one slice that is the flow key, one
+dictionary look-up, the checksum, one append. Everything else goes to `PacketDecoder` and `Connection.segment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Final
+
+from sniffer.config import SECOND, Limits
+from sniffer.model import CHECKSUM_UNKNOWN, Loss, Packet
+from sniffer.wire.connection import Connection, Delivery, endpoints
+from sniffer.wire.encapsulation import LINK_ETHERNET
+from sniffer.wire.packet import ACK, RST, SYN, PacketDecoder, Segment, is_partial_sum
+from sniffer.wire.reassembly import HALF_SPACE, SEQUENCE_MASK, Stream
+from sniffer.wire.side import Side
+from sniffer.wire.stream import CAPTURE_ENDED
+
+LINGER: Final = 5 * SECOND
+"""How long a closed connection stays in the table, so that late copies of its segments do not look like a new one."""
+_SWEEP: Final = SECOND
+"""How often, in capture time, all connections are looked at for time-outs."""
+
+_FAST = Struct("!12xIH2xHxB12xIIH2xH").unpack_from
+"""EtherType, version, header length and type of service; total length; fragment field; protocol; sequence and acknowledgement
+number; data offset and flags; checksum - of Ethernet, IPv4 without options, TCP."""
+_FAST_HEADERS: Final = 54
+_IPV4_NO_OPTIONS: Final = 0x080045
+_TCP: Final = 6
+_PAYLOAD_START: Final = {words << 12 | ACK: 34 + 4 * words for words in range(5, 16)}
+"""Offset of the TCP payload by data offset and flags; absent for SYN, FIN, RST, no ACK, and header lengths that lie."""
+_OFFSET_AND_FLAGS: Final = 0xF017
+
+Flow = tuple[Side, Side, Connection]
+"""Sender, receiver and connection of a flow."""
+Entry = tuple[Stream, Stream, Flow | None]
+"""The streams of sender and receiver at hand for the fast path, and the flow; None: not watched."""
+
+
+class Output:
+    """What one `feed` brought forth."""
+
+    __slots__ = ("closed", "deliveries", "losses")
+
+    def __init__(self) -> None:
+        self.deliveries: list[tuple[Connection, Delivery]] = []
+        self.closed: list[Connection] = []
+        self.losses: list[Loss] = []
+
+
+class Engine:
+    """All connections of one capture."""
+
+    def __init__(self, capture_id: str, limits: Limits | None = None, watch: Callable[[bytes], bool] | None = None) -> None:
+        """`watch(flow)` says whether a flow is of interest (`--host`, `--port`); None: all are."""
+        self._capture_id = capture_id
+        self._limits = limits or Limits()
+        self._watch = watch
+        self._flows: dict[bytes, Entry] = {}
+        nobody = Stream(self._limits)
+        self._unwatched: Entry = (nobody, nobody, None)
+        self._unwatched_flows = 0
+        self._decoder = PacketDecoder(self._limits, self._lose)
+        self._losses: list[Loss] = []
+        self._touched: list[Connection] = []
+        self._buffered: dict[int, int] = {}
+        self._closed: list[Connection] = []
+        self._early: list[tuple[Connection, Delivery]] = []
+        self._now = 0
+        self._next_sweep = 0
+        self.connections: dict[int, Connection] = {}
+        """The open ones, by id."""
+
+    @property
+    def ignored_packets(self) -> int:
+        """Packets that carried no TCP."""
+        return self._decoder.ignored
+
+    # --- packets ---------------------------------------------------------------------------------------------------------
+
+    def feed(self, packets: list[Packet]) -> Output:
+        """A block of packets, in the order of capture."""
+        touched = self._touched
+        from_bytes = int.from_bytes
+        for packet in packets:
+            time, link_type, data, _, mark = packet
+            if link_type != LINK_ETHERNET or len(data) < _FAST_HEADERS:
+                self._slow(packet)
+                continue
+            kind, total, fragment, protocol, seq, ack, offset_flags, checksum = _FAST(data)
+            end = 14 + total
+            entry = self._flows.get(data[26:38])
+            start = _PAYLOAD_START.get(offset_flags & _OFFSET_AND_FLAGS)
+            if (
+                entry is None
+                or start is None
+                or kind >> 8 != _IPV4_NO_OPTIONS
+                or fragment & 0x3FFF
+                or protocol != _TCP
+                or not start <= end <= len(data)
+            ):
+                self._slow(packet)
+                continue
+            stream, peer, flow = entry
+            if flow is None:
+                continue
+            if (
+                not stream.clean
+                or not peer.clean
+                or seq != stream.next_seq
+                or 0 < (ack - peer.next_seq) & SEQUENCE_MASK < HALF_SPACE
+            ):
+                self._slow(packet)
+                continue
+            if mark == CHECKSUM_UNKNOWN and not stream.offloaded:
+                length = end - 34
+                if not stream.partial_sums or not is_partial_sum(data[26:34], length, checksum):
+                    number = from_bytes(data[26:end])
+                    if length & 1:
+                        number <<= 8
+                    if (number + length + _TCP) % 65535:
+                        stream.partial_sums = True
+                        self._slow(packet)
+                        continue
+            peer.acked = ack
+            payload = data[start:end]
+            connection = flow[2]
+            connection.last_seen = time
+            if payload:
+                stream.items.append((stream.offset, time, payload))
+                size = len(payload)
+                stream.offset += size
+                stream.next_seq = (seq + size) & SEQUENCE_MASK
+                if not connection.touched:
+                    connection.touched = True
+                    touched.append(connection)
+        if packets:
+            self._now = max(self._now, packets[-1][0])
+        return self._collect()
+
+    def tick(self, now: int) -> Output:
+        """Time passes without packets: holes are given up, data settles, idle connections end."""
+        self._now = max(self._now, now)
+        for connection in self.connections.values():
+            if connection.client.stream.waiting or connection.server.stream.waiting:
+                self._touch(connection)
+        return self._collect()
+
+    def finish(self, reason: str = CAPTURE_ENDED) -> Output:
+        """The capture ends: all connections end with it."""
+        out = self._collect()
+        self._decoder.flush(self._now)
+        for connection in list(self.connections.values()):
+            self._end(connection, reason)
+        final = self._collect()
+        final.deliveries[:0] = out.deliveries
+        final.closed[:0] = out.closed
+        final.losses[:0] = out.losses
+        return final
+
+    def _slow(self, packet: Packet) -> None:
+        """Any packet that the fast path does not take."""
+        segment = self._decoder.decode(packet)
+        if segment is None:
+            return
+        flow = self._flow_of(segment)
+        if flow is None:
+            return
+        side, peer, connection = flow
+        connection.last_seen = max(connection.last_seen, segment.time)
+        connection.segment(side, peer, segment)
+        side.stream.partial_sums = side.stream.partial_sums and segment.checksum_ok
+        self._touch(connection)
+
+    def _flow_of(self, segment: Segment) -> Flow | None:
+        entry = self._flows.get(segment.flow)
+        if entry is None:
+            return self._open(segment)
+        flow = entry[2]
+        if flow is not None and segment.flags & SYN and self._is_another(segment, flow):
+            self._end(flow[2], "its addresses and ports were used again")
+            return self._open(segment)
+        return flow
+
+    def _touch(self, connection: Connection) -> None:
+        if not connection.touched:
+            connection.touched = True
+            self._touched.append(connection)
+
+    # --- the table -------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _is_another(segment: Segment, flow: Flow) -> bool:
+        """Whether a SYN on a known four-tuple begins another connection, rather than being a copy of this one's."""
+        side, _, connection = flow
+        stream = side.stream
+        if not stream.started or not (segment.checksum_ok or stream.offloaded):
+            return False
+        first_seq = (stream.next_seq - stream.offset) & SEQUENCE_MASK
+        return connection.joined_midway or (segment.seq + 1) & SEQUENCE_MASK != first_seq
+
+    def _open(self, segment: Segment) -> Flow | None:
+        """A flow that is not in the table."""
+        key = segment.flow
+        if self._watch is not None and not self._watch(key):
+            self._ignore(key)
+            return None
+        if segment.flags & RST or not (segment.flags & SYN or segment.payload or segment.missing):
+            return None  # the tail of a connection that is gone
+        if len(self.connections) >= self._limits.connections:
+            oldest = min(self.connections.values(), key=lambda connection: connection.last_seen)
+            self._end(oldest, "too many connections: the one idle longest was given up")
+        is_client, guessed = self._who(segment)
+        connection = Connection(self._capture_id, self._limits, segment, "client" if is_client else "server", guessed)
+        self.connections[connection.id] = connection
+        client, server = connection.client, connection.server
+        sender, receiver = (client, server) if is_client else (server, client)
+        self._flows[key] = (sender.stream, receiver.stream, (sender, receiver, connection))
+        self._flows[reversed_flow(key)] = (receiver.stream, sender.stream, (receiver, sender, connection))
+        return sender, receiver, connection
+
+    def _ignore(self, key: bytes) -> None:
+        """Remember that a flow is not watched, so that its packets cost little."""
+        if self._unwatched_flows >= self._limits.connections:
+            self._flows = {key: entry for key, entry in self._flows.items() if entry[2] is not None}
+            self._unwatched_flows = 0
+        self._flows[key] = self._unwatched
+        self._unwatched_flows += 1
+
+    @staticmethod
+    def _who(segment: Segment) -> tuple[bool, bool]:
+        """(the sender is the client, that is a guess): a SYN tells; else servers listen on the lower port."""
+        if segment.flags & SYN:
+            return not segment.flags & ACK, False
+        (_, source), (_, destination) = endpoints(segment.flow)
+        return source >= destination, True
+
+    def _end(self, connection: Connection, reason: str) -> None:
+        """Take a connection out of the table, with all that is left in it."""
+        self._early.append((connection, connection.finish(self._now or connection.last_seen, reason)))
+        self._losses.extend(connection.ledger.rows)
+        connection.ledger.rows = []
+        self.connections.pop(connection.id, None)
+        self._buffered.pop(connection.id, None)
+        for key in (connection.flow, reversed_flow(connection.flow)):
+            entry = self._flows.get(key)
+            if entry is not None and entry[2] is not None and entry[2][2] is connection:
+                del self._flows[key]
+        self._closed.append(connection)
+
+    # --- after a block ---------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> Output:
+        now = self._now
+        if now >= self._next_sweep:
+            self._sweep(now)
+        out = Output()
+        for connection in self._touched:
+            connection.touched = False
+            if connection.ended:
+                continue
+            delivery = connection.deliver(now)
+            if delivery:
+                out.deliveries.append((connection, delivery))
+            if connection.ledger.rows:
+                self._losses.extend(connection.ledger.rows)
+                connection.ledger.rows = []
+            held = connection.buffered_bytes()
+            if held:
+                self._buffered[connection.id] = held
+            else:
+                self._buffered.pop(connection.id, None)
+        self._touched = []
+        if self._buffered:
+            self._enforce_totals(now)
+        out.deliveries[:0] = self._early
+        out.closed, out.losses = self._closed, self._losses
+        self._early, self._closed, self._losses = [], [], []
+        return out
+
+    def _sweep(self, now: int) -> None:
+        """Time-outs."""
+        self._next_sweep = now + _SWEEP
+        limits = self._limits
+        gone: list[tuple[Connection, str]] = []
+        for connection in self.connections.values():
+            idle = now - connection.last_seen
+            if connection.closed_at is not None and idle > LINGER:
+                gone.append((connection, "closed"))
+            elif idle > limits.idle_timeout or (not connection.has_payload and idle > limits.unfinished_timeout):
+                gone.append((connection, "idle for too long"))
+            elif connection.client.stream.waiting or connection.server.stream.waiting:
+                self._touch(connection)
+        for connection, reason in gone:
+            self._end(connection, reason)
+
+    def _enforce_totals(self, now: int) -> None:
+        """Limits over all connections: the one that holds most is told to let go."""
+        limit = self._limits.reorder_total_bytes + self._limits.total_message_bytes
+        while self._buffered and sum(self._buffered.values()) > limit:
+            largest = max(self._buffered, key=self._buffered.__getitem__)
+            self.connections[largest].shed(now, "given up: too many bytes wait for the rest over all connections")
+            del self._buffered[largest]
+
+    def _lose(self, time: int, length: int, reason: str) -> None:
+        self._losses.append(Loss(self._capture_id, None, None, time, time, None, length, None, "tcp", reason))
+
+
+def reversed_flow(key: bytes) -> bytes:
+    """The flow key of the other direction."""
+    size = (len(key) - 4) // 2
+    return key[size : 2 * size] + key[:size] + key[-2:] + key[-4:-2]

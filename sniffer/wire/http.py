@@ -1,0 +1,215 @@
+"""HTTP/1.1, both sides of one connection: requests and responses, until one of them turns the connection into something else.
+
+`h11` does the parsing (RFC 9112). It is made for an endpoint, so each message gets a parser of its own: one that plays the
+server reads a request, one that plays the client and has "sent" that request reads its response.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import h11
+
+from sniffer.config import Limits
+from sniffer.model import OPCODE_HTTP, HttpHead, Sender, WireMessage
+from sniffer.wire.stream import Data
+
+CLIENT_STARTS: Final = (b"GET ", b"POST ", b"PUT ", b"DELETE ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ")
+SERVER_START: Final = b"HTTP/1."
+
+_SWITCHING = 101
+
+
+class HttpError(Exception):
+    """Not HTTP/1.x, or past a limit: the connection cannot be read from here on."""
+
+
+def header(head: HttpHead, name: str) -> str | None:
+    """The value of header field `name` (lower case); several are joined by commas (RFC 9110 section 5.3)."""
+    values = [value for key, value in head.headers if key == name]
+    return ", ".join(values) if values else None
+
+
+class _Reader:
+    """One message of one side."""
+
+    def __init__(self, connection: h11.Connection, request: HttpHead | None) -> None:
+        self._connection = connection
+        self._request = request
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self.head: HttpHead | None = None
+        self.offset = 0
+        self.first_seen = 0
+        self.fed = 0
+        self.switched = False
+
+    def feed(self, item: Data, body_limit: int) -> bool:
+        """Whether the message is whole. No bytes say that the stream ended."""
+        offset, time, data = item
+        if not self.fed:
+            self.offset, self.first_seen = offset, time
+        self.fed += len(data)
+        try:
+            self._connection.receive_data(data)
+            while True:
+                event = self._connection.next_event()
+                if event is h11.NEED_DATA:
+                    return False
+                if event is h11.PAUSED:  # the response switched protocols: what follows is no longer HTTP
+                    return self.head is not None
+                if isinstance(event, h11.Request):
+                    self.head = HttpHead(_text(event.method), _text(event.target), None, _fields(event))
+                elif isinstance(event, h11.Response | h11.InformationalResponse):
+                    asked = self._request
+                    head = HttpHead(asked and asked.method, asked and asked.target, event.status_code, _fields(event))
+                    if event.status_code == _SWITCHING:
+                        self.head, self.switched = head, True
+                        return True
+                    if isinstance(event, h11.Response):
+                        self.head = head
+                elif isinstance(event, h11.Data):
+                    self._body_bytes += len(event.data)
+                    if self._body_bytes > body_limit:
+                        raise HttpError(f"body over {body_limit} bytes")
+                    self._body.append(bytes(event.data))
+                elif isinstance(event, h11.EndOfMessage):
+                    return True
+                elif isinstance(event, h11.ConnectionClosed):
+                    return False
+        except h11.RemoteProtocolError as error:
+            raise HttpError(f"not HTTP/1.1: {error}") from None
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self._body)
+
+    @property
+    def rest(self) -> bytes:
+        """What was fed beyond the message's end."""
+        return bytes(self._connection.trailing_data[0])
+
+
+def _text(value: bytes) -> str:
+    return value.decode("latin-1")
+
+
+def _fields(event: h11.Request | h11.Response | h11.InformationalResponse) -> tuple[tuple[str, str], ...]:
+    return tuple((_text(name), _text(value)) for name, value in event.headers)
+
+
+class HttpConversation:
+    """Both sides. Feed each side's bytes in wire order; read `messages`, `switched` and the bytes that follow a switch."""
+
+    def __init__(self, limits: Limits, *, first_request_seen: bool) -> None:
+        """`first_request_seen` False: joined in the middle, so responses may come whose requests were not seen."""
+        self._limits = limits
+        self._first_request_seen = first_request_seen
+        self._requests: deque[HttpHead] = deque()
+        self._readers: dict[Sender, _Reader] = {}
+        self._waiting: dict[Sender, list[Data]] = {"client": [], "server": []}
+        self._latest: dict[Sender, int] = {"client": 0, "server": 0}
+        self._proposed_switch = False
+        self.positions: dict[Sender, int] = {"client": 0, "server": 0}
+        self.messages: list[tuple[Sender, WireMessage]] = []
+        self.switched: tuple[HttpHead | None, HttpHead] | None = None
+        """The request and the response that ended HTTP: 101, or a 2xx to CONNECT."""
+
+    def feed(self, sender: Sender, item: Data) -> None:
+        """Bytes of one side. Raises `HttpError` where this is not HTTP or passes a limit."""
+        self._latest[sender] = max(self._latest[sender], item[1])
+        self._waiting[sender].append(item)
+        self._advance()
+        held = self._waiting[sender]
+        if len(held) > 1 and not self.switched and sum(len(data) for _, _, data in held) > self._limits.body_bytes:
+            raise HttpError(f"over {self._limits.body_bytes} bytes that belong to no message")
+
+    def end(self, sender: Sender, time: int) -> None:
+        """This side ends: a response without a length ends with it."""
+        reader = self._readers.get(sender)
+        if reader is not None and reader.head is not None and reader.feed((0, time, b""), self._limits.body_bytes):
+            self._finish(sender, reader)
+
+    def rest(self, sender: Sender) -> list[Data]:
+        """What came after the switch, or is still held for a message of the other side."""
+        return self._waiting[sender]
+
+    def held_bytes(self) -> int:
+        """Bytes of messages that are not whole, and of those that wait for the other side."""
+        held = sum(len(data) for waiting in self._waiting.values() for _, _, data in waiting)
+        return held + sum(reader.fed for reader in self._readers.values())
+
+    def unfinished(self, sender: Sender) -> tuple[int, int, int] | None:
+        """(offset, time, bytes) of a message that has begun and is not whole."""
+        reader = self._readers.get(sender)
+        if reader is not None and reader.fed:
+            return reader.offset, reader.first_seen, reader.fed
+        return None
+
+    def _advance(self) -> None:
+        progress = True
+        while progress and not self.switched:
+            progress = self._read("client") if not self._proposed_switch else False
+            if not self.switched and (self._requests or not self._first_request_seen):
+                progress = self._read("server") or progress
+
+    def _read(self, sender: Sender) -> bool:
+        """Feed what waits to the side's reader; whether a message became whole."""
+        waiting = self._waiting[sender]
+        while waiting:
+            item = waiting.pop(0)
+            reader = self._readers.get(sender) or self._new_reader(sender)
+            if reader.feed(item, self._limits.body_bytes):
+                rest = reader.rest
+                if rest:
+                    offset, time, data = item
+                    waiting.insert(0, (offset + len(data) - len(rest), time, rest))
+                self._finish(sender, reader)
+                return True
+        return False
+
+    def _new_reader(self, sender: Sender) -> _Reader:
+        limit = self._limits.header_bytes
+        if sender == "client":
+            reader = _Reader(h11.Connection(h11.SERVER, max_incomplete_event_size=limit), None)
+        else:
+            request = self._requests[0] if self._requests else None
+            connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=limit)
+            self._pretend_to_send(connection, request)
+            reader = _Reader(connection, request)
+        self._readers[sender] = reader
+        return reader
+
+    @staticmethod
+    def _pretend_to_send(connection: h11.Connection, request: HttpHead | None) -> None:
+        """A response's length depends on the request's method, and 101 is legal only where it was proposed."""
+        method = (request and request.method) or "GET"
+        proposes = request is None or header(request, "upgrade") is not None
+        fields = [("Host", "-"), *([("Upgrade", "-"), ("Connection", "upgrade")] if proposes else [])]
+        try:
+            connection.send(h11.Request(method=method, target="/" if method != "CONNECT" else "-:1", headers=fields))
+            connection.send(h11.EndOfMessage())
+        except h11.LocalProtocolError as error:
+            raise HttpError(f"request cannot be followed: {error}") from None
+
+    def _finish(self, sender: Sender, reader: _Reader) -> None:
+        """A message is whole."""
+        head, latest = reader.head, self._latest[sender]
+        assert head is not None
+        del self._readers[sender]
+        message: WireMessage = (self.positions[sender], reader.first_seen, latest, OPCODE_HTTP, reader.body, head)
+        self.positions[sender] += 1
+        self.messages.append((sender, message))
+        if sender == "client":
+            self._requests.append(head)
+            if len(self._requests) > 1024:
+                raise HttpError("over 1024 requests without an answer")
+            self._proposed_switch = header(head, "upgrade") is not None or head.method == "CONNECT"
+            return
+        request = self._requests.popleft() if self._requests else None
+        if not self._requests:
+            self._proposed_switch = False
+        status = head.status or 0
+        if reader.switched or (request is not None and request.method == "CONNECT" and 200 <= status < 300):
+            self.switched = (request, head)

@@ -1,0 +1,76 @@
+"""One side of a connection: its stream, and whether its segments may be believed.
+
+A segment whose checksum is wrong was dropped by the receiver's kernel, so using it would store what the application never saw.
+But on a sender that offloads checksums to its network card, captures on that host show wrong ones only. So:
+
+- a side is *undecided* until its first right checksum (then it is *verified*, and wrong ones are unusable), and its wrong
+  segments are held;
+- it is *offloaded*, and everything it sends counts, when all its segments so far were wrong and the peer has acknowledged at
+  least two of them, or there were `UNANSWERED` of them (a capture that shows one direction), or the capture ends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sniffer.config import Limits
+from sniffer.model import Sender
+from sniffer.wire.packet import FIN, SYN, Segment
+from sniffer.wire.reassembly import Stream, sequence_difference
+
+UNANSWERED: Final = 8
+WRONG_CHECKSUM: Final = "wrong TCP checksum"
+CUT: Final = "cut by the snap length"
+
+
+class Side:
+    """Stream and trust of one sender."""
+
+    __slots__ = ("doubtful", "finished", "latest", "lost_before", "name", "reset", "stream", "verified")
+
+    def __init__(self, name: Sender, limits: Limits) -> None:
+        self.name: Sender = name
+        self.stream = Stream(limits)
+        self.verified = False
+        self.doubtful: list[Segment] = []
+        self.finished = False  # a FIN was seen
+        self.reset = False
+        self.latest = 0
+        self.lost_before = 0
+
+    def admit(self, segment: Segment) -> list[Segment]:
+        """The segments that may be used now that `segment` has come: it, none, or those that were held as well."""
+        if segment.checksum_ok or self.stream.offloaded:
+            if not self.verified and segment.checksum_ok:
+                self.verified = True
+                held, self.doubtful = self.doubtful, []
+                for wrong in held:
+                    self._refuse(wrong)
+            return [segment]
+        if self.verified:
+            self._refuse(segment)
+            return []
+        self.doubtful.append(segment)
+        self.stream.clean = False
+        return self._offloaded() if len(self.doubtful) >= UNANSWERED else []
+
+    def acknowledged(self, ack: int) -> list[Segment]:
+        """The peer acknowledges: held segments that it has taken are right after all."""
+        if len(self.doubtful) < 2:
+            return []
+        last = self.doubtful[1]
+        after = last.seq + len(last.payload) + bool(last.flags & SYN) + bool(last.flags & FIN)
+        return self._offloaded() if sequence_difference(ack, after) >= 0 else []
+
+    def settle(self) -> list[Segment]:
+        """The connection ends: what was wrong throughout is taken as offloaded, unless it is a single segment."""
+        return self._offloaded() if len(self.doubtful) >= 2 else []
+
+    def _offloaded(self) -> list[Segment]:
+        self.stream.offloaded = True
+        held, self.doubtful = self.doubtful, []
+        return held
+
+    def _refuse(self, segment: Segment) -> None:
+        if self.stream.started:
+            self.stream.unusable(segment.time, segment.seq, len(segment.payload) + segment.missing, WRONG_CHECKSUM)

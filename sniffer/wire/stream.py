@@ -1,0 +1,44 @@
+"""What one side of a connection hands from layer to layer: data, gap, end.
+
+Data is a plain tuple, since there is one for every segment; gap and end are rare and are objects.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+Data: TypeAlias = tuple[int, int, bytes]
+"""(offset in the stream, wire time in ns, bytes)."""
+
+
+class Gap:
+    """A hole of `length` bytes at `offset`, given up at `time`. None: unknown length."""
+
+    __slots__ = ("length", "offset", "reason", "time")
+
+    def __init__(self, offset: int, time: int, length: int | None, reason: str) -> None:
+        self.offset = offset
+        self.time = time
+        self.length = length
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"Gap({self.offset}, {self.time}, {self.length}, {self.reason!r})"
+
+
+class End:
+    """Nothing more comes from this side. `orderly`: a FIN said so; else RST, time-out, or the capture ended."""
+
+    __slots__ = ("offset", "orderly", "reason", "time")
+
+    def __init__(self, offset: int, time: int, orderly: bool, reason: str) -> None:
+        self.offset = offset
+        self.time = time
+        self.orderly = orderly
+        self.reason = reason
+
+
+Item: TypeAlias = Data | Gap | End
+
+CAPTURE_ENDED: Final = "capture ended"
+"""How the reason of a loss begins that only the capture's end caused: a longer capture may show what is missing."""
