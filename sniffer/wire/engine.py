@@ -25,7 +25,7 @@ LINGER: Final = 5 * SECOND
 _SWEEP: Final = SECOND
 """How often, in capture time, all connections are looked at for time-outs."""
 
-_FAST = Struct("!12xIH2xHxB12xIIH2xH").unpack_from
+_FAST = Struct("!12xIH2xHxB14xIIH2xH").unpack_from
 """EtherType, version, header length and type of service; total length; fragment field; protocol; sequence and acknowledgement
 number; data offset and flags; checksum - of Ethernet, IPv4 without options, TCP."""
 _FAST_HEADERS: Final = 54
