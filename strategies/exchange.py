@@ -1,0 +1,208 @@
+"""The simulated exchange: a websocket server that speaks binance-spot, for demos and tests. Run it with
+
+    python -m strategies.exchange --port 9443 --assets 100 --seed 7
+
+It keeps its own books, so that what a recorder stored can be held against what really happened: `Exchange.truth()`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.http11 import Request, Response
+
+from strategies.api import ApiSession
+from strategies.options import ExchangeConfig, add_exchange_options, config_from, explain
+from strategies.streams import DepthFeed, StreamSession
+from strategies.venue import Venue
+
+MAX_UNSENT: Final = 4 << 20
+"""Bytes that a client may leave unread before it is cut off, as exchanges do."""
+MAX_MESSAGE: Final = 1 << 20
+"""Bytes of one message from a client."""
+PING_EVERY: Final = 20
+PONG_WITHIN: Final = 60
+"""Seconds: "General API Information" of web-socket-api.md."""
+
+
+class Exchange:
+    """The exchange as an asynchronous context manager: it listens inside the `async with`, and only there.
+
+    Raises `OSError` on entry if the port cannot be had.
+    """
+
+    def __init__(self, config: ExchangeConfig) -> None:
+        self.config = config
+        self.venue = Venue(config.assets, config.seed)
+        self.port = config.port
+        self._rng = random.Random(f"exchange {config.seed}")
+        self._server: Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a path."""
+        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+        return f"ws://{host}:{self.port}"
+
+    def truth(self) -> dict[str, Any]:
+        """What happened so far; see `Venue.truth`."""
+        return self.venue.truth()
+
+    async def __aenter__(self) -> Exchange:
+        self._server = await serve(
+            self._serve,
+            self.config.host,
+            self.config.port,
+            process_request=_known_path,
+            extensions=self._extensions(),
+            compression=None,
+            ping_interval=PING_EVERY,
+            ping_timeout=PONG_WITHIN,
+            max_size=MAX_MESSAGE,
+            server_header=None,
+        )
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+        depth = [(DepthFeed(self.venue, "@depth"), 1.0), (DepthFeed(self.venue, "@depth@100ms"), 0.1)]
+        self._tasks = [asyncio.create_task(self._move_markets())]
+        self._tasks += [asyncio.create_task(_publish_depth(feed, every)) for feed, every in depth]
+        return self
+
+    async def halt(self) -> None:
+        """Stop the market: from now on only requests make anything happen, so that those who leave miss nothing."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.halt()
+        if self._server:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def _extensions(self) -> list[ServerPerMessageDeflateFactory]:
+        if self.config.compression == "off":
+            return []
+        fresh = self.config.compression == "no-takeover"
+        return [
+            ServerPerMessageDeflateFactory(
+                server_no_context_takeover=fresh,
+                client_no_context_takeover=fresh,
+                server_max_window_bits=self.config.window_bits,
+                client_max_window_bits=self.config.window_bits,
+                compress_settings={"memLevel": 5},
+            )
+        ]
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        def send(text: str) -> None:
+            if connection.transport.get_write_buffer_size() > MAX_UNSENT:
+                connection.transport.abort()
+            else:
+                broadcast((connection,), text)
+
+        assert connection.request is not None  # the handshake is done
+        target = urlsplit(connection.request.path)
+        api: ApiSession | None = None
+        stream: StreamSession | None = None
+        if target.path == "/ws-api/v3":
+            api = ApiSession(self.venue, send)
+        else:
+            stream = StreamSession(self.venue, send, combined=target.path == "/stream")
+            names = parse_qs(target.query).get("streams", [""])[0] if stream.combined else target.path.removeprefix("/ws")
+            stream.subscribe(name for name in names.split("/") if name)
+        try:
+            async for text in connection:
+                if api:
+                    await asyncio.sleep(self._rng.uniform(*self.config.latency))
+                    api.handle(text, events_first=self._rng.random() < 0.3)
+                elif stream:
+                    stream.handle(text)
+        except ConnectionClosed:
+            pass
+        finally:
+            for session in (api, stream):
+                if session:
+                    session.close()
+
+    async def _move_markets(self) -> None:
+        """Move one asset after the other, evenly spread over time; catch up when the loop was late."""
+        loop, symbols = asyncio.get_running_loop(), list(self.venue.books)
+        every = 1 / (self.config.market_rate * len(symbols)) if self.config.market_rate > 0 else 0
+        due = loop.time()
+        while every:
+            for symbol in symbols:
+                due = max(due + every, loop.time() - 1)
+                if (wait := due - loop.time()) > 0:
+                    await asyncio.sleep(max(wait, 0.005))  # several moves a wake-up are cheaper
+                self.venue.tick(symbol, self.config.fill_probability)
+
+
+async def _publish_depth(feed: DepthFeed, every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        feed.publish()
+
+
+def _known_path(connection: ServerConnection, request: Request) -> Response | None:
+    path = urlsplit(request.path).path
+    if path in ("/ws-api/v3", "/ws", "/stream") or path.startswith("/ws/"):
+        return None
+    return connection.respond(404, "Not Found\n")
+
+
+# --- program --------------------------------------------------------------------------------------------------------------
+
+
+async def run(config: ExchangeConfig, truth: Path | None, stop: asyncio.Event, ready: Callable[[Exchange], None]) -> None:
+    """Run an exchange until `stop`, tell `ready` once it listens, and write its truth to the file `truth` in the end.
+
+    Raises `OSError` if the port cannot be had or the file cannot be written.
+    """
+    async with Exchange(config) as exchange:
+        ready(exchange)
+        await stop.wait()
+    if truth:
+        truth.write_text(json.dumps(exchange.truth(), indent=1) + "\n", encoding="utf-8")
+
+
+async def _main(options: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    assets = f"{options.assets} assets, compression {options.compression}"
+    await run(
+        config_from(options),
+        options.truth,
+        stop,
+        lambda e: print(f"exchange: {assets}, at {e.url}; Ctrl-C ends it", flush=True),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program: 0 done, 1 failed, 2 called wrongly."""
+    parser = argparse.ArgumentParser(prog="python -m strategies.exchange", description="A simulated exchange.")
+    add_exchange_options(parser)
+    options = parser.parse_args(arguments)
+    try:
+        asyncio.run(_main(options))
+    except OSError as error:
+        print(explain(error, options), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,325 @@
+"""One order book: order lifecycles, fills and fees, among our customers' orders and a crowd around them.
+
+The crowd quotes a few levels on both sides of a wandering price and trades against resting orders at random; it stands for
+everybody whose orders we do not see. Customers' orders match by price, then time; at one price they go before the crowd.
+Orders of one account may trade with each other (self trade prevention is NONE): both sides then carry one trade id.
+
+Rules and messages: binance-spot-api-docs, filters.md, errors.md, enums.md and faqs/order_amend_keep_priority.md.
+"""
+
+from __future__ import annotations
+
+import operator
+import random
+from bisect import insort
+from collections.abc import Callable
+from decimal import ROUND_DOWN, Decimal
+from typing import Final
+
+from strategies.accounts import ZERO, Account, make_key
+from strategies.instruments import Instrument
+from strategies.orders import Fill, Order, OrderRequest, Rejected, now_ms
+from strategies.position import Side
+
+FOUNDED: Final = 1_700_000_000_000
+"""When ids began at 0, in ms: no symbol sees an order a millisecond, so two runs never give out the same id."""
+LEVELS: Final = 5
+"""Price levels that the crowd quotes a side."""
+MAX_OPEN_ORDERS: Final = 200
+"""The MAX_NUM_ORDERS filter: open orders an account may have on a symbol."""
+MAKER_FEE: Final = Decimal("0.0008")
+TAKER_FEE: Final = Decimal("0.0010")
+BNB_DISCOUNT: Final = Decimal("0.75")
+BNB_PRICE: Final = Decimal(600)
+"""Fees paid in BNB cost three quarters, at this fixed USDT price of BNB."""
+SATOSHI: Final = Decimal("0.00000001")
+"""All amounts have eight decimals on the wire."""
+
+
+OnExecution = Callable[[Order, str, Fill | None, str, int], None]
+"""Told of each execution: order, execution type (x), fill, original client order id (C), execution id (I)."""
+OnTrade = Callable[[str, int, Decimal, Decimal, int, bool], None]
+"""Told of each public trade: symbol, trade id, price, quantity, time in ms, whether the buyer was the maker."""
+
+
+class Book:
+    """The order book of one symbol."""
+
+    def __init__(self, instrument: Instrument, rng: random.Random, on_execution: OnExecution, on_trade: OnTrade) -> None:
+        self.instrument = instrument
+        self.on_execution = on_execution
+        self.on_trade = on_trade
+        self.rng = rng
+        self.mid = instrument.start
+        self.resting: dict[Side, list[Order]] = {"BUY": [], "SELL": []}
+        self.crowd: dict[Side, list[list[Decimal]]] = {"BUY": [], "SELL": []}
+        """Levels of the crowd, best first: [price, quantity]."""
+        self.by_client_id: dict[tuple[Account, str], Order] = {}
+        self.by_id: dict[int, Order] = {}
+        """Open orders only, as the one above."""
+        # Ids as a venue with a past has them: they grow from run to run, and each symbol counts its own.
+        self.order_id = now_ms() - FOUNDED + rng.randrange(1000)
+        self.trade_id = self.order_id // 10
+        self.execution_id = 2 * self.order_id
+        self.update_id = self.order_id
+        self._quote_crowd()
+
+    # --- requests ---------------------------------------------------------------------------------------------------------
+
+    def check(self, account: Account, request: OrderRequest) -> None:
+        """The symbol's filters, which come before the matching engine. Raises `Rejected` (-1013)."""
+        rules, reference = self.instrument, request.price or self.mid
+        if request.type != "MARKET" and (request.price <= 0 or request.price % rules.tick):
+            raise Rejected(-1013, "Filter failure: PRICE_FILTER")
+        if request.quantity <= 0 or request.quantity % rules.lot:
+            raise Rejected(-1013, "Filter failure: LOT_SIZE")
+        if not self.mid / 5 <= reference <= self.mid * 5:
+            raise Rejected(-1013, "Filter failure: PERCENT_PRICE_BY_SIDE")
+        if reference * request.quantity < rules.min_notional:
+            raise Rejected(-1013, "Filter failure: NOTIONAL")
+        if sum(order.account is account for order in self.by_id.values()) >= MAX_OPEN_ORDERS:
+            raise Rejected(-1013, "Filter failure: MAX_NUM_ORDERS")
+
+    def place(self, account: Account, request: OrderRequest) -> Order:
+        """Accept, match, then rest or expire what is left. Raises `Rejected` (-2010) for what the engine refuses."""
+        if (account, request.client_order_id) in self.by_client_id:
+            raise Rejected(-2010, "Duplicate order sent.")
+        if request.type == "LIMIT_MAKER" and self._crosses(request):
+            raise Rejected(-2010, "Order would immediately match and take.", "WOULD_MATCH_IMMEDIATELY")
+        if account.free[self._spends(request.side)] < self._cost(request):
+            raise Rejected(-2010, "Account has insufficient balance for requested action.", "INSUFFICIENT_BALANCES")
+        order = self.new_order(account, request)
+        self.by_id[order.order_id] = order
+        self.by_client_id[account, order.client_order_id] = order
+        if order.type != "MARKET":
+            account.lock(self._spends(order.side), self._cost(request))
+        self._execution(order, "NEW")
+        if order.time_in_force != "FOK" or self._available(order) >= order.quantity:
+            self._match(order)
+        if order.remaining and (order.type == "MARKET" or order.time_in_force != "GTC"):
+            reasons = {"IOC": "UNFILLED_IOC_QUANTITY_EXPIRED", "FOK": "UNFILLED_FOK_ORDER_EXPIRED"}
+            order.expiry_reason = reasons.get(order.time_in_force, "INSUFFICIENT_LIQUIDITY")
+            self._close(order, "EXPIRED")
+            self._execution(order, "EXPIRED")
+        elif order.remaining:
+            order.resting = True
+            insort(self.resting[order.side], order, key=lambda resting: resting.rank)
+            self._moved()
+        return order
+
+    def new_order(self, account: Account, request: OrderRequest) -> Order:
+        """An order with the next order id, not yet in the book."""
+        self.order_id += self.rng.randint(1, 5)  # the crowd's orders take ids too
+        client_id = request.client_order_id or make_key(self.rng)[:22]
+        return Order(
+            account, self.instrument.symbol, self.order_id, client_id, request.side, request.type, request.time_in_force,
+            request.price, request.quantity, created=now_ms(), updated=now_ms(), client_order_ids=[client_id],
+        )  # fmt: skip
+
+    def reject(self, account: Account, request: OrderRequest, reason: str) -> Order:
+        """Report an order as REJECTED: what the events say when a cancel-replace cancels but cannot place."""
+        order = self.new_order(account, request)
+        order.status, order.reject_reason = "REJECTED", reason
+        self._execution(order, "REJECTED")
+        return order
+
+    def find(self, account: Account, order_id: int | None, client_order_id: str | None) -> Order | None:
+        """An open order of `account` by either id; if both are given, they must agree."""
+        order = self.by_id.get(order_id) if order_id is not None else self.by_client_id.get((account, client_order_id or ""))
+        if order is None or order.account is not account or client_order_id not in (None, order.client_order_id):
+            return None
+        return order
+
+    def cancel(
+        self, account: Account, order_id: int | None, client_order_id: str | None, new_client_id: str
+    ) -> tuple[Order, str]:
+        """Cancel an open order; `new_client_id` (or a generated one) becomes its client order id.
+
+        Returns the order and its original client order id. Raises `Rejected` (-2011) if there is no such open order.
+        """
+        order = self.find(account, order_id, client_order_id)
+        if order is None:
+            raise Rejected(-2011, "Unknown order sent.")
+        original = order.client_order_id
+        self._close(order, "CANCELED")
+        order.client_order_id = new_client_id or make_key(self.rng)[:22]
+        self._execution(order, "CANCELED", original=original)
+        self._moved()
+        return order, original
+
+    def amend(
+        self, account: Account, order_id: int | None, client_order_id: str | None, quantity: Decimal, new_client_id: str
+    ) -> tuple[Order, str]:
+        """Reduce the quantity of an open order, which keeps its place in the queue.
+
+        Returns the order and its original client order id. Raises `Rejected` (-2038).
+        """
+        order = self.find(account, order_id, client_order_id)
+        if order is None:
+            raise Rejected(-2038, "Unknown order sent.")
+        if quantity > order.quantity:
+            raise Rejected(-2038, "Order amend (quantity increase) is not supported.")
+        if quantity == order.quantity:
+            raise Rejected(-2038, "The requested action would change no state; rejecting")
+        if quantity <= order.filled or quantity % self.instrument.lot:
+            raise Rejected(-1013, "Filter failure: LOT_SIZE")
+        freed = order.quantity - quantity
+        account.unlock(self._spends(order.side), freed * order.price if order.side == "BUY" else freed)
+        original = order.client_order_id
+        del self.by_client_id[account, original]
+        order.quantity = quantity
+        order.client_order_id = new_client_id or make_key(self.rng)[:22]
+        order.client_order_ids.append(order.client_order_id)
+        order.updated = now_ms()
+        self.by_client_id[account, order.client_order_id] = order
+        self._execution(order, "REPLACED", original=original)
+        self._moved()
+        return order, original
+
+    # --- the market around ------------------------------------------------------------------------------------------------
+
+    def tick(self, fill_probability: float) -> None:
+        """One step of the crowd: the price wanders; a side's best resting order is hit with `fill_probability`."""
+        step = self.instrument.tick * self.rng.choice((-2, -1, -1, 0, 0, 1, 1, 2))
+        self.mid = min(max(self.mid + step, self.instrument.start / 2), self.instrument.start * 2)
+        self._quote_crowd()
+        sides: tuple[tuple[Side, Side], ...] = (("BUY", "SELL"), ("SELL", "BUY"))
+        for side, other in sides:
+            through, near = self.crowd[other][0][0], self.crowd[side][0][0]
+            better = operator.ge if side == "BUY" else operator.le
+            for order in tuple(self.resting[side]):
+                if better(order.price, through):  # the price has moved through it
+                    self._trade(order, order.remaining, order.price, maker=True)
+            first = self.resting[side][0] if self.resting[side] else None
+            if first and better(first.price, near) and self.rng.random() < fill_probability:
+                part = Decimal(self.rng.choice((25, 50, 100))) / 100
+                self._trade(first, self.instrument.to_lot(first.remaining * part), first.price, maker=True)
+        if self.rng.random() < 0.3:  # a trade among the crowd: no business of ours, but market data
+            taker: Side = self.rng.choice(("BUY", "SELL"))
+            price, quantity = self.crowd["SELL" if taker == "BUY" else "BUY"][0]
+            self._public_trade(price, self.instrument.to_lot(quantity / 3), taker == "SELL")
+        self._moved()
+
+    def levels(self, side: Side) -> dict[Decimal, Decimal]:
+        """All quantity of a side by price: the crowd's and our customers'."""
+        total = {price: quantity for price, quantity in self.crowd[side] if quantity}
+        for order in self.resting[side]:
+            total[order.price] = total.get(order.price, ZERO) + order.remaining
+        return total
+
+    def best(self, side: Side) -> tuple[Decimal, Decimal]:
+        """Best price of a side and the quantity there; zeros when the side is empty."""
+        total = self.levels(side)
+        if not total:
+            return ZERO, ZERO
+        price = max(total) if side == "BUY" else min(total)
+        return price, total[price]
+
+    def _quote_crowd(self) -> None:
+        tick, lot = self.instrument.tick, self.instrument.lot
+        size = max(int(Decimal(200) / (self.mid * lot)), 1)
+        for side, levels in self.crowd.items():
+            away = -tick if side == "BUY" else tick
+            levels[:] = [[self.mid + away * (level + 1), lot * self.rng.randint(size, 10 * size)] for level in range(LEVELS)]
+
+    # --- the engine -------------------------------------------------------------------------------------------------------
+
+    def _spends(self, side: Side) -> str:
+        return self.instrument.quote if side == "BUY" else self.instrument.base
+
+    def _cost(self, request: OrderRequest | Order) -> Decimal:
+        """What an order can cost at most, in the asset it spends; a market buy is estimated with some slack."""
+        if request.side == "SELL":
+            return request.quantity
+        return request.quantity * (request.price or self.mid * Decimal("1.01"))
+
+    def _reaches(self, order: OrderRequest | Order, price: Decimal) -> bool:
+        if order.type == "MARKET":
+            return True
+        return price <= order.price if order.side == "BUY" else price >= order.price
+
+    def _crosses(self, request: OrderRequest) -> bool:
+        price, quantity = self.best("SELL" if request.side == "BUY" else "BUY")
+        return bool(quantity) and self._reaches(request, price)
+
+    def _available(self, order: Order) -> Decimal:
+        opposite = self.levels("SELL" if order.side == "BUY" else "BUY")
+        return sum((quantity for price, quantity in opposite.items() if self._reaches(order, price)), ZERO)
+
+    def _match(self, taker: Order) -> None:
+        other: Side = "SELL" if taker.side == "BUY" else "BUY"
+        while taker.remaining:
+            maker = self.resting[other][0] if self.resting[other] else None
+            level = next((level for level in self.crowd[other] if level[1]), None)
+            if maker and level and (level[0] < maker.price if other == "SELL" else level[0] > maker.price):
+                maker = None  # the crowd is better
+            price = maker.price if maker else level[0] if level else None
+            if price is None or not self._reaches(taker, price):
+                break
+            if maker:
+                self._trade(taker, min(taker.remaining, maker.remaining), price, maker=False, against=maker)
+            elif level:
+                quantity = min(taker.remaining, level[1])
+                level[1] -= quantity
+                self._trade(taker, quantity, price, maker=False)
+        self._moved()
+
+    def _trade(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool, against: Order | None = None) -> None:
+        """One trade of `order`, with the crowd or `against` another customer's resting order."""
+        quantity = min(quantity, order.remaining)
+        at = self._public_trade(price, quantity, (order.side == "BUY") == maker)
+        self._fill(order, quantity, price, maker, at)
+        if against:
+            self._fill(against, quantity, price, True, at)
+
+    def _public_trade(self, price: Decimal, quantity: Decimal, buyer_is_maker: bool) -> int:
+        self.trade_id += 1
+        at = now_ms()
+        self.on_trade(self.instrument.symbol, self.trade_id, price, quantity, at, buyer_is_maker)
+        return at
+
+    def _fill(self, order: Order, quantity: Decimal, price: Decimal, maker: bool, at: int) -> None:
+        account, value = order.account, quantity * price
+        earned = self.instrument.base if order.side == "BUY" else self.instrument.quote
+        income = quantity if order.side == "BUY" else value
+        fee = income * (MAKER_FEE if maker else TAKER_FEE)
+        fee_asset = earned
+        if account.pays_in_bnb:
+            fee_asset, fee = "BNB", value * (MAKER_FEE if maker else TAKER_FEE) * BNB_DISCOUNT / BNB_PRICE
+        fee = fee.quantize(SATOSHI, ROUND_DOWN)
+        spent = value if order.side == "BUY" else quantity
+        account.pay(self._spends(order.side), spent, from_locked=order.type != "MARKET")
+        if order.side == "BUY" and order.type != "MARKET":
+            account.unlock(self.instrument.quote, (order.price - price) * quantity)  # filled better than its limit
+        account.pay(earned, -income, from_locked=False)
+        account.pay(fee_asset, fee, from_locked=False)
+        order.filled += quantity
+        order.quote += value
+        order.updated = at
+        fill = Fill(self.trade_id, order.order_id, order.side, price, quantity, fee, fee_asset, maker, at, bool(account.sinks))
+        order.fills.append(fill)
+        if order.remaining:
+            order.status = "PARTIALLY_FILLED"
+        else:
+            self._close(order, "FILLED")
+        self._execution(order, "TRADE", fill)
+
+    def _close(self, order: Order, status: str) -> None:
+        """Take an order out of the book and give back what it still had locked."""
+        if order.resting:
+            self.resting[order.side].remove(order)
+            order.resting = False
+        if order.type != "MARKET":
+            left = order.remaining * order.price if order.side == "BUY" else order.remaining
+            order.account.unlock(self._spends(order.side), left)
+        del self.by_id[order.order_id]
+        del self.by_client_id[order.account, order.client_order_id]
+        order.status = status
+        order.updated = now_ms()
+
+    def _execution(self, order: Order, execution: str, fill: Fill | None = None, original: str = "") -> None:
+        self.execution_id += self.rng.randint(1, 3)
+        self.on_execution(order, execution, fill, original, self.execution_id)
+
+    def _moved(self) -> None:
+        self.update_id += self.rng.randint(1, 9)

@@ -1,0 +1,125 @@
+"""Settings of the exchange and of the strategies, and the command-line options for them."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+COMPRESSIONS: Final = ("off", "takeover", "no-takeover")
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeConfig:
+    """How to run the exchange. Rates are per asset and second, the latency is in seconds, port 0 takes any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    assets: int = 10
+    seed: int = 1
+    market_rate: float = 2.0
+    """How often the price of an asset moves."""
+    fill_probability: float = 0.4
+    """That a move fills, in part or whole, the best order waiting at the top of the book."""
+    latency: tuple[float, float] = (0.001, 0.005)
+    """Shortest and longest time from a request to its acknowledgement."""
+    compression: str = "off"
+    """permessage-deflate: off, takeover (the window is kept from message to message), no-takeover."""
+    window_bits: int = 12
+    """Largest window of the server's compressor, 9 to 15."""
+
+
+def add_exchange_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the exchange; the demo has them too."""
+    add = parser.add_argument
+    default = ExchangeConfig(port=9443, assets=100, seed=7)
+    add("--host", default=default.host, help="address to listen on (%(default)s)")
+    add("--port", type=_whole(0, 65535), default=default.port, help="port to listen on, 0 for any (%(default)s)")
+    add_market_options(parser)
+    add("--market-rate", type=_number(0, 1000), default=default.market_rate, help="moves an asset a second (%(default)s)")
+    chance = "that a move fills the best resting order, 0 to 1 (%(default)s)"
+    add("--fill-probability", type=_number(0, 1), default=default.fill_probability, help=chance)
+    add(
+        "--latency", type=_number(0, 60_000), nargs=2, default=(1, 5), metavar="MS", help="least and most ms to an answer (1 5)"
+    )
+    add(
+        "--compression",
+        nargs="?",
+        choices=COMPRESSIONS,
+        default="off",
+        const="takeover",
+        help="permessage-deflate (%(default)s)",
+    )
+    add("--window-bits", type=_whole(9, 15), default=default.window_bits, help="of the exchange's compressor (%(default)s)")
+    add("--truth", type=_writable, metavar="FILE", help="write there in the end, as JSON, what really happened")
+
+
+def add_market_options(parser: argparse.ArgumentParser) -> None:
+    """Options that the exchange and the strategies must agree on, for they make the instruments."""
+    parser.add_argument("--assets", type=_whole(1, 1000), default=100, help="how many assets are traded (%(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="of everything random (%(default)s)")
+
+
+def add_strategy_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the strategies."""
+    parser.add_argument("--rate", type=_number(0.01, 100), default=1.5, help="orders a strategy and second (%(default)s)")
+    parser.add_argument("--seconds", type=_number(0.1, 1e7), default=10.0, help="how long to trade (%(default)s)")
+
+
+def config_from(options: argparse.Namespace) -> ExchangeConfig:
+    """The configuration that the options ask for."""
+    shortest, longest = sorted(options.latency)
+    return ExchangeConfig(
+        host=options.host,
+        port=options.port,
+        assets=options.assets,
+        seed=options.seed,
+        market_rate=options.market_rate,
+        fill_probability=options.fill_probability,
+        latency=(shortest / 1000, longest / 1000),
+        compression=options.compression,
+        window_bits=options.window_bits,
+    )
+
+
+def explain(error: OSError, options: argparse.Namespace) -> str:
+    """One line for an exchange that cannot run."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"--port {options.port}: something listens on {options.host}:{options.port} already; choose another, or 0 for any"
+        )
+    if error.filename:
+        return f"--truth {error.filename}: {error.strerror}"
+    return f"--host {options.host}, --port {options.port}: {error.strerror or error}; choose an address of this machine"
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    return _checked(int, least, most, "whole number")
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    return _checked(float, least, most, "number")
+
+
+def _checked(kind: Callable[[str], Any], least: float, most: float, what: str) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {what} from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+def _writable(text: str) -> Path:
+    """A file to write later: found out now rather than when the run is over."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file in an existing folder")
+    return path
