@@ -165,6 +165,17 @@ class Talk:
         if seen if truth is None else truth:
             self.expect(sender, payload, opcode, optional=optional)
 
+    def scatter(self, sender: str, payload: str, *spans: tuple[int, int], truth: bool = True) -> None:
+        """One message in segments that cover these (start, end) bytes of its frame, captured in this order, then the ACK."""
+        data = self.frame(sender, payload)
+        base = self.next[sender]
+        for start, end in spans:
+            self.segment(sender, data[start:end], "PA", seq=base + start)
+        self.next[sender] = (base + len(data)) % (1 << 32)
+        if truth:
+            self.expect(sender, payload)
+        self.segment(other(sender))
+
     def lose(self, sender: str, count: int | None) -> None:
         """A recorder must report a loss here: `count` stream bytes that no packet brings (None: not said)."""
         self.truth.lost = True
