@@ -1,1 +1,41 @@
-"""placeholder"""
+"""The exchanges: what messages mean. One plain module a venue; `VENUES` lists them, `base.py` says what each has to give."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sniffer.errors import UsageError
+from sniffer.exchanges import binance_spot
+from sniffer.exchanges.base import Venue
+from sniffer.exchanges.redact import UNKNOWN_VENUE
+from sniffer.model import Sender
+
+VENUES: Final[tuple[Venue, ...]] = (binance_spot.VENUE,)
+
+
+def venue_of(host: str | None, path: str | None, port: int | None) -> Venue | None:
+    """The venue that a connection's handshake names: host (without port), path of the upgrade request, and server port."""
+    return next((venue for venue in VENUES if venue.recognises(host, path, port)), None)
+
+
+def guess_venue(sender: Sender, payload: bytes) -> Venue | None:
+    """The venue whose order messages look like this one; for connections that their host does not tell."""
+    return next((venue for venue in VENUES if venue.looks_like(sender, payload)), None)
+
+
+def by_name(name: str) -> Venue:
+    """The venue of that name. Raises `UsageError` with the list of names for any other."""
+    for venue in VENUES:
+        if venue.name == name:
+            return venue
+    raise UsageError(f"--venue {name}: no such venue; known are {', '.join(venue.name for venue in VENUES)}")
+
+
+def redact(venue: Venue | None, sender: Sender, text: str) -> str:
+    """A message's text without secrets; of an unknown venue, without whatever is usually called one."""
+    return UNKNOWN_VENUE.text(text) if venue is None else venue.redact(sender, text)
+
+
+def redact_path(venue: Venue | None, path: str) -> str:
+    """The same for a connection's path or a request target."""
+    return UNKNOWN_VENUE.target(path) if venue is None else venue.redact_path(path)

@@ -1,0 +1,103 @@
+"""Typed fields of a JSON object. Each reader returns what the message says, or raises `Broken` naming the field.
+
+In optional readers, None stands for a field that is missing, null or empty: not said. Texts of `Broken` hold field names and
+expectations, never values: a value could be a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TypeVar
+
+from sniffer.exchanges.jsontext import Row
+from sniffer.exchanges.numbers import Broken, decimal, time_ns
+
+T = TypeVar("T")
+
+
+def text(row: Row, key: str) -> str:
+    """A string that is not empty."""
+    value = row.get(key)
+    if type(value) is str and value:
+        return value
+    raise Broken(f"field {key}: not a text" if key in row else f"field {key} is missing")
+
+
+def optional_text(row: Row, key: str) -> str | None:
+    """A string, or None."""
+    value = row.get(key)
+    if type(value) is str:
+        return value or None
+    if value is None:
+        return None
+    raise Broken(f"field {key}: not a text")
+
+
+def mapped(row: Row, key: str, words: Mapping[str, T]) -> T:
+    """The meaning of the venue's word; a word that is not in `words` is `Broken`."""
+    value = row.get(key)
+    if type(value) is str and value in words:
+        return words[value]
+    raise Broken(f"field {key}: an unknown word" if key in row else f"field {key} is missing")
+
+
+def whole(row: Row, key: str) -> int:
+    """A JSON integer."""
+    value = row.get(key)
+    if type(value) is int:
+        return value
+    raise Broken(f"field {key}: not a whole number" if key in row else f"field {key} is missing")
+
+
+def identity(row: Row, key: str) -> str | None:
+    """An id that the venue writes as a string or as a whole number, as text."""
+    value = row.get(key)
+    if type(value) is str:
+        return value or None
+    if type(value) is int:
+        return str(value)
+    if value is None:
+        return None
+    raise Broken(f"field {key}: not an id")
+
+
+def amount(row: Row, key: str) -> Decimal:
+    """A price or a quantity: exact and not below zero."""
+    value = number(row, key)
+    if value.is_signed():
+        raise Broken(f"field {key}: below zero")
+    return value
+
+
+def optional_amount(row: Row, key: str) -> Decimal | None:
+    """A price or a quantity, or None."""
+    value = row.get(key)
+    return None if value is None or value == "" else amount(row, key)
+
+
+def number(row: Row, key: str) -> Decimal:
+    """An exact number of either sign."""
+    value = row.get(key)
+    if value is None:
+        raise Broken(f"field {key}: null" if key in row else f"field {key} is missing")
+    try:
+        return decimal(value)
+    except Broken as error:
+        raise Broken(f"field {key}: {error}") from None
+
+
+def optional_number(row: Row, key: str) -> Decimal | None:
+    """An exact number of either sign, or None."""
+    value = row.get(key)
+    return None if value is None or value == "" else number(row, key)
+
+
+def time(row: Row, key: str, unit: int) -> int:
+    """A time in `unit` nanoseconds, as nanoseconds since the Unix epoch."""
+    if row.get(key) is None:
+        raise Broken(f"field {key} is missing")
+    try:
+        return time_ns(row[key], unit)
+    except Broken as error:
+        raise Broken(f"field {key}: {error}") from None

@@ -1,0 +1,168 @@
+"""Secrets out of everything that is stored or logged: payload texts, request targets, connection paths, header lines.
+
+It works on the text, not on a parsed value: a message that is broken is kept raw, and its secrets have to go all the same.
+So a secret is found by its key, wherever it stands, however JSON spaces or escapes it, inside a JSON text inside a string too,
+and its value goes whole: a string (to the end of the text if it is cut), an object, an array, a bare word.
+
+Binary payloads are left as they are: the binary frames of the venues here (Binance SBE) are sent by the server and carry orders
+and market data; keys travel in text only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+from urllib.parse import unquote
+
+from sniffer.config import REDACTED
+
+_KEY: Final = re.compile(r'(\\*)"((?:[^"\\]|\\u[0-9a-fA-F]{4})*)\1"\s*:\s*')
+"""A JSON key and its colon; group 1 holds the backslashes of a JSON text inside a string."""
+_STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+"""A JSON string, or what is there of one that is cut."""
+_STRINGS: Final = re.compile(r'\[\s*(?:"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)[\s,]*)*', re.DOTALL)
+"""The strings that a JSON array begins with."""
+_BARE: Final = re.compile(r'[^\s,\]}"]*')
+_PIECE: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_PAIR: Final = re.compile(r"(?<![^?&;\s\"])([\w%.\-]+)=([^&\s\"#]*)")
+"""A `name=value` of a query or of a form body."""
+_HEADER: Final = re.compile(r"^([\w\-]+):[ \t]*([^\r\n]+)", re.MULTILINE)
+_NO_SECRET: Final = frozenset(("null", "true", "false", ""))
+
+
+class Secrets:
+    """What one venue calls a secret, and how to take it out.
+
+    `keys`: names of JSON keys, query parameters and headers whose value is a secret; case does not matter.
+    `channels`: JSON keys and query parameters whose value is a channel name or a list of them, one of which may be a secret:
+    a name goes if `public` says no to it, and so do the segments of a path that starts with `channel_path`.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[str],
+        channels: Iterable[str] = (),
+        channel_path: str | None = None,
+        public: Callable[[str], bool] = lambda name: True,
+    ) -> None:
+        self._keys = frozenset(key.lower() for key in keys)
+        # One search a hint is what nearly every message costs; a key that holds another hint needs none of its own.
+        self._hints = tuple(key for key in self._keys if not any(other in key for other in self._keys - {key}))
+        self._channels = frozenset(channels)
+        self._channel_hints = tuple(f'"{channel}"' for channel in self._channels)
+        self._channel_path = channel_path
+        self._public = public
+
+    def text(self, text: str) -> str:
+        """A JSON text, form body or header block without its secrets; the rest is unchanged, to the character."""
+        lower = text.lower()
+        if any(hint in lower for hint in self._hints) or "\\u" in lower:
+            text = _HEADER.sub(self._pair(": "), _PAIR.sub(self._pair("="), self._json(text)))
+        if any(hint in text for hint in self._channel_hints):
+            text = self._json(text, channels=True)
+        return text
+
+    def target(self, target: str) -> str:
+        """A request target, or the path of a connection, without its secrets."""
+        path, mark, query = target.partition("?")
+        if self._channel_path is not None and path.startswith(self._channel_path):
+            path = self._channel_path + self._names(path[len(self._channel_path) :])
+        return path + mark + "&".join(self._query_pair(pair) for pair in query.split("&"))
+
+    def _names(self, names: str) -> str:
+        """Channel names joined by slashes."""
+        return "/".join(name if not name or self._public(unquote(name)) else REDACTED for name in names.split("/"))
+
+    def _query_pair(self, pair: str) -> str:
+        name, mark, value = pair.partition("=")
+        if unquote(name).lower() in self._keys:
+            return name + mark + REDACTED
+        return name + mark + (self._names(value) if unquote(name) in self._channels else value)
+
+    def _pair(self, mark: str) -> Callable[[re.Match[str]], str]:
+        def replace(match: re.Match[str]) -> str:
+            return match[1] + mark + REDACTED if unquote(match[1]).lower() in self._keys else match[0]
+
+        return replace
+
+    def _json(self, text: str, channels: bool = False) -> str:
+        """One pass over the keys of a JSON text, for secret keys or for channel keys."""
+        parts: list[str] = []
+        done = at = 0
+        while key := _KEY.search(text, at):
+            at = key.end()
+            name = _unescaped(key[2])
+            if channels and name in self._channels:
+                end, value = self._channel_value(text, at)
+            elif not channels and name.lower() in self._keys:
+                end = _value_end(text, at, key[1])
+                value = text[at:end] if text[at:end] in _NO_SECRET else f'{key[1]}"{REDACTED}{key[1]}"'
+            else:
+                continue
+            parts += text[done:at], value
+            done = at = end
+        return "".join(parts) + text[done:] if parts else text
+
+    def _channel_value(self, text: str, at: int) -> tuple[int, str]:
+        """Where the channel name, or the list of names, at `at` ends, and what stands there afterwards."""
+        if (single := _STRING.match(text, at)) is not None:
+            return single.end(), self._channel(single)
+        if (several := _STRINGS.match(text, at)) is not None:
+            return several.end(), _STRING.sub(self._channel, several[0])
+        return at, ""
+
+    def _channel(self, string: re.Match[str]) -> str:
+        return string[0] if self._public(_unescaped(string[0].strip('"'))) else f'"{REDACTED}"'
+
+
+def _unescaped(text: str) -> str:
+    """The characters that a JSON string stands for; the string itself where its escapes are broken."""
+    if "\\" not in text:
+        return text
+    try:
+        return str(json.loads(f'"{text}"', strict=False))
+    except ValueError:
+        return text
+
+
+def _value_end(text: str, at: int, escape: str) -> int:
+    """Where the JSON value at `at` ends: the end of the text if it is cut.
+
+    `escape` is what stands before each quote where the JSON is itself inside a string.
+    """
+    if escape and text.startswith(f'{escape}"', at):
+        end = text.find(f'{escape}"', at + len(escape) + 1)
+        return end + len(escape) + 1 if end >= 0 else len(text)
+    if (string := _STRING.match(text, at)) is not None:
+        return string.end()
+    if text[at : at + 1] not in ("[", "{"):
+        bare = _BARE.match(text, at)
+        return bare.end() if bare else at
+    depth = 0
+    for piece in _PIECE.finditer(text, at):
+        if piece[0] in ("[", "{"):
+            depth += 1
+        elif piece[0] in ("]", "}"):
+            depth -= 1
+            if depth == 0:
+                return piece.end()
+    return len(text)
+
+
+def _not_a_key(segment: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_\-.~+=]{32,}", segment) is None
+
+
+UNKNOWN_VENUE: Final = Secrets(
+    (
+        "key", "apikey", "api_key", "api-key", "accesskey", "accesskeyid", "x-mbx-apikey",
+        "secret", "apisecret", "client_secret", "sign", "sig", "signature", "authsig", "authpayload", "signed_challenge",
+        "passphrase", "password", "authorization", "cookie",
+        "token", "access_token", "refresh_token", "jwt", "listenkey", "listentoken",
+    ),
+    channel_path="/",
+    public=_not_a_key,
+)  # fmt: skip
+"""For connections of no known venue: whatever is usually called a secret, and path segments as long as a key."""
