@@ -1,0 +1,110 @@
+"""Whether this machine can capture, and what to do where it cannot."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sniffer.config import Settings
+from sniffer.errors import SnifferError
+
+RECENT: Final = 15
+"""Minutes of a recording that are looked at."""
+
+
+class Check(NamedTuple):
+    """One line: OK, WARN or FAIL, and what to do."""
+
+    state: str
+    text: str
+
+
+def checks(settings: Settings, interface: str | None) -> Iterator[Check]:
+    """All checks, in the order in which a user meets their causes."""
+    yield Check("OK", f"Python {sys.version.split()[0]} on {sys.platform}")
+    yield from _privilege()
+    yield from _interfaces(interface)
+    yield from _folder(settings.journal or settings.db.absolute().parent, "journal" if settings.journal else "database")
+    yield from _database(settings.db)
+
+
+def _privilege() -> Iterator[Check]:
+    if sys.platform != "linux":
+        yield Check("WARN", "not Linux: live capture goes through scapy and libpcap")
+        return
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except PermissionError:
+        yield Check(
+            "FAIL",
+            "this user may not capture; run `sudo sniffer record`, or start it with the capability CAP_NET_RAW "
+            "(systemd: AmbientCapabilities=CAP_NET_RAW)",
+        )
+    except OSError as error:
+        yield Check("FAIL", f"packet sockets do not work here: {error.strerror}")
+    else:
+        yield Check("OK", "this user may capture (packet socket opened)")
+
+
+def _interfaces(wanted: str | None) -> Iterator[Check]:
+    names = [name for _, name in socket.if_nameindex()]
+    if wanted is None:
+        yield Check("OK", f"interfaces: {', '.join(names)}")
+        return
+    if wanted not in names:
+        yield Check("FAIL", f"interface {wanted} is not there; there are {', '.join(names)}")
+        return
+    state = Path(f"/sys/class/net/{wanted}/operstate")
+    up = state.read_text().strip() if state.exists() else "unknown"
+    if up == "down":
+        yield Check("WARN", f"interface {wanted} is down; `ip link set {wanted} up` starts it")
+    else:
+        yield Check("OK", f"interface {wanted} is there ({up})")
+
+
+def _folder(folder: Path, what: str) -> Iterator[Check]:
+    if not folder.is_dir():
+        yield Check("FAIL", f"{folder}: the folder of the {what} is not there; `mkdir -p {folder}` makes it")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield Check("FAIL", f"{folder}: the folder of the {what} cannot be written by this user")
+    else:
+        free = os.statvfs(folder)
+        gigabytes = free.f_bavail * free.f_frsize / (1 << 30)
+        state = "OK" if gigabytes >= 1 else "WARN"
+        yield Check(state, f"{folder}: the {what} can be written there, {gigabytes:.1f} GiB free")
+
+
+def _database(db: Path) -> Iterator[Check]:
+    if not db.exists():
+        yield Check("OK", f"{db}: not there yet; `sniffer record` or `sniffer replay` makes it")
+        return
+    from sniffer.store import read
+
+    recent = f"captured_at > (SELECT max(captured_at) FROM order_events) - INTERVAL {RECENT} MINUTE"
+    try:
+        _, _, events = read.query(db, f"SELECT count(*) FROM order_events WHERE {recent}")
+        _, _, unexamined = read.query(
+            db,
+            "SELECT coalesce(host, server_ip || ':' || server_port), sum(unexamined)::BIGINT FROM connections "
+            "WHERE unexamined > 0 GROUP BY 1 ORDER BY 2 DESC LIMIT 10",
+        )
+        _, _, unreadable = read.query(
+            db,
+            "SELECT coalesce(host, server_ip || ':' || server_port), unreadable_reason, count(*) FROM connections "
+            "WHERE NOT readable GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10",
+        )
+        _, _, drops = read.query(db, "SELECT sum(kernel_drops)::BIGINT FROM captures")
+    except SnifferError as error:
+        yield Check("FAIL", str(error))
+        return
+    yield Check("OK", f"{db}: readable, {events[0][0]:,} order events in its last {RECENT} minutes")
+    if drops[0][0]:
+        yield Check("WARN", f"the kernel dropped {drops[0][0]:,} packets; narrow the capture with --host or --port")
+    for where, count in unexamined:
+        yield Check("WARN", f"{where}: {count:,} messages are readable, but no venue examines them")
+    for where, reason, count in unreadable:
+        yield Check("WARN", f"{where}: {count} connections cannot be read: {reason}")

@@ -1,0 +1,194 @@
+"""Messages to rows: which venue a connection belongs to, which messages are worth a decoder's look, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Final
+
+from sniffer import exchanges
+from sniffer.exchanges.base import ALIASES, LOGIN, OTHER, Bounded, ConnectionFacts, Decoder, Venue
+from sniffer.model import (
+    OPCODE_CLOSE,
+    OPCODE_HTTP,
+    OPCODE_NAMES,
+    OPCODE_TEXT,
+    Batch,
+    Loss,
+    Message,
+    MessageRow,
+    Sender,
+    WireMessage,
+)
+from sniffer.wire.connection import Connection, Delivery
+
+_by_capture_time: Final = attrgetter("captured_at")
+
+
+class _Examined:
+    """What is known of one connection beyond the wire."""
+
+    __slots__ = ("decoder", "guessed", "unexamined", "venue", "wanted")
+
+    def __init__(self, venue: Venue | None, decoder: Decoder | None) -> None:
+        self.venue = venue
+        self.decoder = decoder
+        self.guessed = False
+        self.unexamined = 0
+        self.wanted: dict[tuple[Sender, int], Callable[[bytes], bool]] = {}
+
+
+class Examiner:
+    """The decoders of one capture's connections."""
+
+    def __init__(self, capture_id: str, keep_all: bool, account: str | None, name_of: Callable[[str], str]) -> None:
+        """`keep_all`: every message becomes a row. `account`: the name of accounts whose key is not seen."""
+        self._capture_id = capture_id
+        self._keep_all = keep_all
+        self._account = account
+        self._name_of = name_of
+        self._aliases: Bounded[str] = Bounded(ALIASES)
+        self._known: dict[int, _Examined] = {}
+
+    def examine(self, connection: Connection, delivery: Delivery, batch: Batch) -> None:
+        """Decode the messages of one delivery into `batch`: both senders' in the order of capture, the client first."""
+        examined = self._known.get(connection.id) or self._begin(connection)
+        kept: list[Message] = []
+        for sender, messages in delivery:
+            if examined.decoder is None:
+                messages = self._guess(connection, examined, sender, messages, batch)
+            if self._keep_all:
+                kept += [Message(connection.id, sender, *message) for message in messages]
+            elif examined.decoder is not None:
+                self._search(connection.id, examined, sender, messages, kept)
+        if len(delivery) > 1:
+            kept.sort(key=_by_capture_time)
+        for message in kept:
+            self._decode(examined, message, batch)
+
+    def facts(self, connection: Connection) -> tuple[str | None, bool, str | None, str | None, int]:
+        """(venue, guessed, account, path without secrets, messages that no decoder looked at) of a connection."""
+        examined = self._known.get(connection.id) or self._begin(connection)
+        venue = examined.venue
+        path = connection.path
+        if path is not None:
+            path = venue.redact_path(path) if venue else exchanges.redact_path(path)
+        account = examined.decoder.account if examined.decoder else self._account
+        return venue.name if venue else None, examined.guessed, account, path, examined.unexamined
+
+    def forget(self, connection_id: int) -> None:
+        """The connection has ended, and its rows are stored."""
+        self._known.pop(connection_id, None)
+
+    # --- which venue -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, connection: Connection) -> _Examined:
+        venue = exchanges.venue_of(connection.host, connection.path, connection.server_address[1])
+        examined = _Examined(venue, self._decoder(venue, connection) if venue else None)
+        self._known[connection.id] = examined
+        return examined
+
+    def _decoder(self, venue: Venue, connection: Connection) -> Decoder:
+        port = connection.server_address[1]
+        facts = ConnectionFacts(
+            connection.id, connection.host, connection.path, port, self._account, self._name_of, self._aliases
+        )
+        return venue.decoder(facts)
+
+    def _guess(
+        self, connection: Connection, examined: _Examined, sender: Sender, messages: list[WireMessage], batch: Batch
+    ) -> list[WireMessage]:
+        """Look for a venue's order messages on a connection that names none; returns the messages still to be examined."""
+        if connection.host is not None and examined.venue is None:  # the host may have been learnt since
+            venue = exchanges.venue_of(connection.host, connection.path, connection.server_address[1])
+            if venue is not None:
+                examined.venue, examined.decoder = venue, self._decoder(venue, connection)
+                return messages
+        for index, message in enumerate(messages):
+            if message[3] < OPCODE_CLOSE:
+                venue = exchanges.guess_venue(sender, message[4])
+                if venue is not None:
+                    examined.venue, examined.decoder = venue, self._decoder(venue, connection)
+                    examined.guessed = True
+                    before = messages[:index]
+                    if self._keep_all:
+                        for passed in before:
+                            batch.messages.append(self._row(examined, Message(connection.id, sender, *passed), OTHER))
+                    return messages[index:]
+            examined.unexamined += 1
+        return messages
+
+    # --- which messages --------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _search(
+        connection_id: int, examined: _Examined, sender: Sender, messages: list[WireMessage], kept: list[Message]
+    ) -> None:
+        """The byte search: once for every message of a known venue."""
+        decoder, searches = examined.decoder, examined.wanted
+        assert decoder is not None
+        for message in messages:
+            search = searches.get((sender, message[3]))
+            if search is None:
+                search = searches[(sender, message[3])] = decoder.wanted(sender, message[3])
+            if search(message[4]):
+                kept.append(Message(connection_id, sender, *message))
+
+    def _decode(self, examined: _Examined, message: Message, batch: Batch) -> None:
+        decoded = examined.decoder.decode(message) if examined.decoder is not None else None
+        if decoded is None:
+            if self._keep_all:
+                batch.messages.append(self._row(examined, message, OTHER))
+            return
+        if decoded.kind == LOGIN:
+            return
+        batch.messages.append(self._row(examined, message, decoded.kind))
+        batch.order_events += decoded.orders
+        batch.fill_events += decoded.fills
+        if decoded.problem is not None:
+            at = message.captured_at
+            batch.losses.append(
+                Loss(
+                    self._capture_id,
+                    message.connection_id,
+                    message.sender,
+                    at,
+                    at,
+                    None,
+                    len(message.payload),
+                    1,
+                    "decoder",
+                    decoded.problem,
+                )
+            )
+
+    @staticmethod
+    def _row(examined: _Examined, message: Message, kind: str) -> MessageRow:
+        """The message as it is kept: text where it is text, secrets out."""
+        venue, http = examined.venue, message.http
+        redact = venue.redact if venue else exchanges.redact
+        redact_path = venue.redact_path if venue else exchanges.redact_path
+        text: str | None = None
+        blob: bytes | None = None
+        if message.opcode in (OPCODE_TEXT, OPCODE_HTTP):
+            try:
+                text = redact(message.sender, message.payload.decode())
+            except UnicodeDecodeError:
+                blob = message.payload
+        else:
+            blob = message.payload
+        return MessageRow(
+            message.connection_id,
+            message.sender,
+            message.position,
+            message.first_seen,
+            message.captured_at,
+            OPCODE_NAMES[message.opcode],
+            http.method if http else None,
+            redact_path(http.target) if http and http.target is not None else None,
+            http.status if http else None,
+            text,
+            blob,
+            venue.name if venue else None,
+            kind,
+        )

@@ -1,0 +1,335 @@
+"""The one loop: packets -> engine -> exchanges -> store. Replay and live run it alike; they differ in the source alone."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Protocol
+
+from sniffer.capture import PacketSource
+from sniffer.config import SECOND, Settings, account_name, account_salt
+from sniffer.errors import DamagedCapture, UsageError
+from sniffer.examine import Examiner
+from sniffer.model import Batch, CaptureRow, ConnectionRow, Loss, Packet, Position
+from sniffer.wire.connection import Connection
+from sniffer.wire.engine import Engine, Output
+
+FINGERPRINT_PACKETS: Final = 32
+"""So many first packets tell one capture from another; captures from one interface may share the very first."""
+APPEND_ROWS: Final = 50_000
+"""Rows that are gathered at most before they go to the private file."""
+IDLE_LAG: Final = SECOND
+"""Where a live source is idle, capture time is taken to be the wall clock less this: the journal is written well within."""
+
+
+class Target(Protocol):
+    """Where rows go; `sniffer.store.Store` is one."""
+
+    def position(self, fingerprint: tuple[str, ...]) -> Position | None: ...
+
+    def append(self, batch: Batch, position: Position) -> None: ...
+
+    def publish(self) -> None: ...
+
+    def remove(self, capture_id: str) -> None: ...
+
+
+@dataclass
+class Summary:
+    """What a run read and stored, for the user."""
+
+    name: str = ""
+    capture_id: str = ""
+    packets: int = 0
+    bytes: int = 0
+    messages: int = 0
+    order_events: int = 0
+    fill_events: int = 0
+    connections: int = 0
+    losses: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lost_bytes: int = 0
+    unexamined: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
+    already_loaded: int = 0
+    """Packets of this capture that were in the database before."""
+    damage: list[DamagedCapture] = field(default_factory=list)
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+class Pipeline:
+    """Loads one capture. `run` until the source ends; `summary` says what came of it."""
+
+    def __init__(self, target: Target, settings: Settings, *, publish_interval: float, replace: bool = False) -> None:
+        """`replace`: what the database holds of this capture is removed first."""
+        self._replace = replace
+        self._target = target
+        self._settings = settings
+        self._publish_interval = publish_interval
+        self._watch = watch_filter(settings.hosts, settings.ports)
+        self._engine: Engine
+        self._examiner: Examiner
+        self._batch = Batch()
+        self._dirty: dict[int, Connection] = {}
+        self._position: Position
+        self._skip = 0
+        self._packets = 0
+        self._bytes = 0
+        self._started_at: int | None = None
+        self._ended_at: int | None = None
+        self._kernel_drops: int | None = None
+        self._published = time.monotonic()
+        self.summary = Summary()
+
+    def run(self, source: PacketSource, progress: Callable[[PacketSource, Summary], None] | None = None) -> Summary:
+        """Read `source` to its end, and publish what it holds.
+
+        Damage of the source is recorded (`summary.damage`, a loss) after everything before it was stored. What cannot be
+        opened at all raises `CaptureError`; the database's troubles raise `StoreError`.
+        """
+        begun = time.monotonic()
+        self.summary.name = source.name
+        blocks = self._guarded(source)
+        for block in self._identified(source, blocks):
+            if block:
+                at: int | None = getattr(source, "position", None)
+                if at is not None:  # a journal counts its packets itself, those that were deleted unread included
+                    self._packets = at
+                self._load(block)
+            else:
+                self._take(self._engine.tick(time.time_ns() - IDLE_LAG))
+            self._note_drops(source)
+            self._flush(source, final=False)
+            if progress is not None:
+                progress(source, self.summary)
+        self._finish(source)
+        self.summary.seconds = time.monotonic() - begun
+        return self.summary
+
+    def _guarded(self, source: PacketSource) -> Iterator[list[Packet]]:
+        try:
+            yield from source.blocks()
+        except DamagedCapture as damage:
+            self.summary.damage = list(getattr(source, "damage", ())) or [damage]
+        except KeyboardInterrupt:
+            self.summary.interrupted = True
+
+    # --- which capture is this? ------------------------------------------------------------------------------------------
+
+    def _identified(self, source: PacketSource, blocks: Iterator[list[Packet]]) -> Iterator[list[Packet]]:
+        """Settle the capture's identity from its first packets, then hand on all blocks."""
+        first: list[Packet] = []
+        for block in blocks:
+            first += block
+            if len(first) >= FINGERPRINT_PACKETS or getattr(source, "identity", None) or (not block and first):
+                break
+        identity: str | None = getattr(source, "identity", None)
+        fingerprint = (identity,) if identity else digests(first[:FINGERPRINT_PACKETS])
+        known = self._target.position(fingerprint)
+        if known and self._replace:
+            self._target.remove(known.capture_id)
+            known = None
+        capture_id = known.capture_id if known else fingerprint[-1]
+        self._skip = known.packets if known else 0
+        self._position = Position(capture_id, self._skip, False, fingerprint)
+        self.summary.capture_id = capture_id
+        self._engine = Engine(capture_id, self._settings.limits, self._watch)
+        name_of = partial(account_name, account_salt())
+        self._examiner = Examiner(capture_id, self._settings.keep == "all", self._settings.account, name_of)
+        if first:
+            yield first
+        yield from blocks
+
+    # --- packets to rows -------------------------------------------------------------------------------------------------
+
+    def _load(self, block: list[Packet]) -> None:
+        """Decode a block; what the database holds already is decoded for its state alone."""
+        fresh_from = self._skip - self._packets
+        if 0 < fresh_from < len(block):
+            self._load(block[:fresh_from])
+            self._load(block[fresh_from:])
+            return
+        self._packets += len(block)
+        self._bytes += sum([packet[3] for packet in block])
+        if self._started_at is None:
+            self._started_at = block[0][0]
+        self._ended_at = max(self._ended_at or 0, block[-1][0])
+        output = self._engine.feed(block)
+        self._take(output)
+        if fresh_from > 0:
+            self._forget()
+
+    def _take(self, output: Output) -> None:
+        """Examine what the engine gave, and gather the rows."""
+        batch, dirty = self._batch, self._dirty
+        for connection, delivery in output.deliveries:
+            dirty[connection.id] = connection
+            self._examiner.examine(connection, delivery, batch)
+        for connection in output.closed:
+            dirty[connection.id] = connection
+        batch.losses += output.losses
+
+    def _forget(self) -> None:
+        """Drop rows that are stored already."""
+        self.summary.already_loaded = self._packets
+        self._batch = Batch()
+        self._dirty.clear()
+
+    def _note_drops(self, source: PacketSource) -> None:
+        """What the source itself lost: packets that the kernel dropped, damaged files."""
+        capture_id = self._position.capture_id
+        drops = source.kernel_drops
+        if drops is not None and drops > (self._kernel_drops or 0):
+            count = drops - (self._kernel_drops or 0)
+            reason = f"{count} packets dropped by the kernel before they could be read"
+            now = self._ended_at
+            self._batch.losses.append(Loss(capture_id, None, None, now, now, None, None, None, "kernel", reason))
+        if drops is not None:
+            self._kernel_drops = drops
+        if source.losses:
+            self._batch.losses += [loss._replace(capture_id=capture_id) for loss in source.losses]
+            source.losses.clear()
+
+    # --- rows to the store -----------------------------------------------------------------------------------------------
+
+    def _flush(self, source: PacketSource, *, final: bool) -> None:
+        """Append what has gathered, when there is enough or it is time; publish when it is time."""
+        now = time.monotonic()
+        due = now - self._published >= self._publish_interval
+        if not (final or due or len(self._batch) >= APPEND_ROWS):
+            return
+        if self._packets > self._skip or final:
+            self._append(source, complete=final)
+        if due or final:
+            self._target.publish()
+            self._published = time.monotonic()
+
+    def _append(self, source: PacketSource, *, complete: bool) -> None:
+        batch = self._batch
+        batch.connections = [self._connection_row(connection) for connection in self._dirty.values()]
+        if not batch and not complete:
+            return
+        capture_id = self._position.capture_id
+        batch.capture = CaptureRow(
+            capture_id, source.name, self._started_at, self._ended_at, self._packets, self._bytes, self._kernel_drops
+        )
+        self._position = self._position._replace(packets=self._packets, complete=complete)
+        self._target.append(batch, self._position)
+        self._count(batch)
+        self._batch = Batch()
+        for row in batch.connections:
+            if self._dirty[row.connection_id].ended:
+                self._count_connection(row)
+                self._examiner.forget(row.connection_id)
+        self._dirty.clear()
+
+    def _finish(self, source: PacketSource) -> None:
+        """The source has ended."""
+        self._note_drops(source)
+        if self._packets <= self._skip and self._skip:
+            self.summary.already_loaded = self._packets
+            self._forget()
+            self.summary.packets, self.summary.bytes = self._packets, self._bytes
+            return
+        self._take(self._engine.finish())
+        self._flush(source, final=True)
+
+    def _connection_row(self, connection: Connection) -> ConnectionRow:
+        venue, guessed, account, path, unexamined = self._examiner.facts(connection)
+        client, server = connection.client, connection.server
+        return ConnectionRow(
+            connection_id=connection.id,
+            capture_id=self._position.capture_id,
+            opened_at=connection.opened_at,
+            closed_at=connection.closed_at,
+            client_ip=connection.client_address[0],
+            client_port=connection.client_address[1],
+            server_ip=connection.server_address[0],
+            server_port=connection.server_address[1],
+            protocol=connection.protocol,
+            host=connection.host,
+            path=path,
+            venue=venue,
+            venue_guessed=guessed,
+            account=account,
+            tls_version=None,
+            cipher=None,
+            compression=connection.compression,
+            readable=connection.readable,
+            unreadable_reason=connection.unreadable_reason,
+            client_bytes=client.stream.extent,
+            server_bytes=server.stream.extent,
+            lost_bytes=connection.ledger.bytes,
+            messages=connection.messages,
+            unexamined=unexamined,
+            pid=None,
+            process=None,
+            strategy=None,
+        )
+
+    def _count(self, batch: Batch) -> None:
+        summary = self.summary
+        summary.packets, summary.bytes = self._packets, self._bytes
+        summary.messages += len(batch.messages)
+        summary.order_events += len(batch.order_events)
+        summary.fill_events += len(batch.fill_events)
+        for loss in batch.losses:
+            summary.losses[(loss.layer, loss.reason)] += 1
+            summary.lost_bytes += loss.bytes or 0
+
+    def _count_connection(self, row: ConnectionRow) -> None:
+        self.summary.connections += 1
+        where = row.host or f"{row.server_ip}:{row.server_port}"
+        if row.unexamined:
+            self.summary.unexamined[where] += row.unexamined
+        if not row.readable:
+            self.summary.unreadable[f"{where}: {row.unreadable_reason}"] += 1
+
+
+def digests(packets: list[Packet]) -> tuple[str, ...]:
+    """A digest of the first 1, 2, ... packets: time, length and bytes. Of no packets: of nothing."""
+    running = hashlib.blake2b(digest_size=16)
+    found = []
+    for at, _, data, length, _ in packets:
+        running.update(f"{at} {length} ".encode())
+        running.update(data)
+        found.append(running.copy().hexdigest())
+    return tuple(found) or (running.hexdigest(),)
+
+
+def watch_filter(hosts: tuple[str, ...], ports: tuple[int, ...]) -> Callable[[bytes], bool] | None:
+    """What `--host` and `--port` leave of the flows, as a test of the engine's flow keys; None: everything.
+
+    Raises `UsageError` for a name that cannot be resolved.
+    """
+    if not hosts and not ports:
+        return None
+    addresses = {ipaddress.ip_address(address).packed for host in hosts for address in resolve(host)}
+    wanted_ports = {port.to_bytes(2) for port in ports}
+
+    def watched(flow: bytes) -> bool:
+        half = (len(flow) - 4) // 2
+        if addresses and flow[:half] not in addresses and flow[half : 2 * half] not in addresses:
+            return False
+        return not wanted_ports or flow[-4:-2] in wanted_ports or flow[-2:] in wanted_ports
+
+    return watched
+
+
+def resolve(host: str) -> list[str]:
+    """The addresses of a host, which may be one already. Raises `UsageError`."""
+    try:
+        return [str(ipaddress.ip_address(host.strip("[]")))]
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"--host {host}: cannot be resolved ({error}); give its address instead") from None
+    return sorted({str(entry[4][0]) for entry in found})

@@ -1,0 +1,73 @@
+"""Capture files into the database."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from sniffer.capture import PacketSource
+from sniffer.capture.merge import merge
+from sniffer.capture.pcapfile import open_capture
+from sniffer.config import Settings
+from sniffer.errors import UsageError
+from sniffer.pipeline import Pipeline, Summary
+from sniffer.store.store import Store
+
+PUBLISH_INTERVAL = 5.0
+"""Seconds between two versions of the file while a long replay, or an endless pipe, runs."""
+
+
+def replay_files(files: list[str], settings: Settings, *, replace: bool) -> Summary:
+    """Decode `files`, merged by time, as one capture.
+
+    Raises `CaptureError` for what is no capture, `StoreError` for a database that cannot be used; what is damaged is in
+    `Summary.damage`.
+    """
+    if files.count("-") > 1:
+        raise UsageError("-: standard input can be named once only")
+    source = merge([open_capture(name) for name in files])
+    store = Store(settings.db)
+    try:
+        pipeline = Pipeline(store, settings, publish_interval=PUBLISH_INTERVAL, replace=replace)
+        with _Progress() as progress:
+            return pipeline.run(source, progress)
+    finally:
+        store.close()
+
+
+class _Progress:
+    """A progress bar on a terminal; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._update: Callable[[PacketSource, Summary], None] = lambda source, summary: None
+
+    def __enter__(self) -> Callable[[PacketSource, Summary], None]:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("replaying"),
+                BarColumn(),
+                DownloadColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[orders]} order events"),
+                console=Console(stderr=True),
+                transient=True,
+                refresh_per_second=5,
+            )
+            task = self._bar.add_task("", total=None, orders=0)
+            self._bar.start()
+
+            def update(source: PacketSource, summary: Summary) -> None:
+                self._bar.update(
+                    task, completed=source.bytes_read, total=source.total_bytes, orders=f"{summary.order_events:,}"
+                )
+
+            self._update = update
+        return self._update
+
+    def __exit__(self, *_: object) -> None:
+        bar = getattr(self, "_bar", None)
+        if bar is not None:
+            bar.stop()
