@@ -113,10 +113,16 @@ class Talk:
     # --- websocket ---
 
     def upgrade(
-        self, chosen: str | None = None, *, offer: str | None = None, bits: tuple[int, int] = (15, 15), target: str = "/ws"
+        self,
+        chosen: str | None = None,
+        *,
+        offer: str | None = None,
+        bits: tuple[int, int] = (15, 15),
+        target: str = "/ws",
+        host: str = "exchange.example",
     ) -> Talk:
         """The opening handshake. `chosen`: the extensions that the server accepts; `bits`: windows of client and server."""
-        self.send("client", upgrade_request(offer or chosen, target=target))
+        self.send("client", upgrade_request(offer or chosen, target=target, host=host))
         self.send("server", upgrade_response(chosen))
         if chosen and "permessage-deflate" in chosen:
             self.compress(chosen, bits)
