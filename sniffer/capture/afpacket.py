@@ -1,0 +1,230 @@
+"""Live capture on Linux: an AF_PACKET socket whose ring (TPACKET_V3) the kernel fills and we read in place.
+
+See packet(7) and Documentation/networking/packet_mmap.rst. The kernel gathers packets in blocks and hands a block over when it
+is full or 20 ms old; we copy its packets out and give it back. Constants that the socket module lacks are from
+linux/if_packet.h, unless another header is named.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import select
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from sniffer.capture.bpf import Instruction
+from sniffer.config import SECOND
+from sniffer.errors import CaptureError
+from sniffer.model import CHECKSUM_NOT_READY, CHECKSUM_UNKNOWN, CHECKSUM_VALID, Packet
+
+_SOL_PACKET = 263  # linux/socket.h
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+_ETH_P_ALL = 3  # linux/if_ether.h
+_ETH_P_8021Q = 0x8100
+_PACKET_ADD_MEMBERSHIP = 1
+_PACKET_RX_RING = 5
+_PACKET_STATISTICS = 6
+_PACKET_VERSION = 10
+_PACKET_IGNORE_OUTGOING = 23
+_PACKET_MR_PROMISC = 1
+_TPACKET_V3 = 2
+_TP_STATUS_KERNEL = 0
+_TP_STATUS_USER = 1 << 0
+_TP_STATUS_CSUMNOTREADY = 1 << 3
+_TP_STATUS_VLAN_VALID = 1 << 4
+_TP_STATUS_VLAN_TPID_VALID = 1 << 6
+_TP_STATUS_CSUM_VALID = 1 << 7
+
+_SIOCGIFHWADDR = 0x8927  # linux/sockios.h
+_ARPHRD_LOOPBACK = 772  # linux/if_arp.h
+_LINK_TYPES: Final = {
+    1: 1,  # ARPHRD_ETHER: LINKTYPE_ETHERNET
+    _ARPHRD_LOOPBACK: 1,  # with Ethernet headers, all zero addresses
+    519: 101,  # ARPHRD_RAWIP: LINKTYPE_RAW
+    0xFFFE: 101,  # ARPHRD_NONE, as of TUN devices and WireGuard
+}
+
+BLOCK_BYTES: Final = 1 << 20
+"""One block: the largest packet, 512 KiB from segmentation offload, must fit, or the kernel cuts it."""
+RING_BYTES: Final = 32 << 20
+"""What may wait while the journal's disk is slow: half a second of 20,000 messages a second and their acknowledgements."""
+RETIRE_MILLISECONDS: Final = 20
+"""A block that is not full is handed over after so long."""
+_BLOCKS_A_READ: Final = 8  # so that the journal gets its share while the ring fills
+_FRAME_BYTES: Final = 2048  # TPACKET_V3 packs packets of any size; the request must name one all the same
+
+_RING_REQUEST = struct.Struct("=7I")  # tpacket_req3
+_BLOCK_HEAD = struct.Struct("=3I")  # tpacket_hdr_v1: status, packets, offset of the first; behind version and private offset
+_BLOCK_STATUS = struct.Struct("=I")
+_PACKET_HEAD = struct.Struct("=6I2H2IH")  # tpacket3_hdr, with tpacket_hdr_variant1
+_VLAN_TAG = struct.Struct("!HH")
+_STATISTICS = struct.Struct("=3I")  # tpacket_stats_v3
+
+
+class Ring:
+    """A capture of one interface, running from its construction to `close`.
+
+    `program` is a filter for the kernel (`sniffer.capture.bpf`), or None. `promiscuous`: also
+    frames for other hosts, as mirrored ones are. Raises `CaptureError` if the interface does not exist, is down or of an
+    unknown type, or if we may not capture.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        program: Sequence[Instruction] | None = None,
+        ring_bytes: int = RING_BYTES,
+        *,
+        promiscuous: bool = True,
+    ) -> None:
+        self.interface = interface
+        self.link_type = interface_link_type(interface)
+        """LINKTYPE_ value of the packets: 1 Ethernet, 101 RAW."""
+        self._blocks = max(2, ring_bytes // BLOCK_BYTES)
+        self._next = 0  # the block that the kernel hands over next
+        self._drops = 0
+        try:
+            # Without a protocol nothing arrives; the bind, last, opens the tap when filter and ring stand.
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        except PermissionError:
+            raise _no_privilege(interface) from None
+        try:
+            self._ring = self._set_up(program, promiscuous)
+        except OSError as error:
+            self._socket.close()
+            raise CaptureError(f"{interface}: cannot capture: {error.strerror}") from None
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN | select.POLLERR)
+
+    def _set_up(self, program: Sequence[Instruction] | None, promiscuous: bool) -> mmap.mmap:
+        sock = self._socket
+        sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
+        if program is not None:
+            code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
+            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
+        frames = self._blocks * BLOCK_BYTES // _FRAME_BYTES
+        request = (BLOCK_BYTES, self._blocks, _FRAME_BYTES, frames, RETIRE_MILLISECONDS, 0, 0)
+        sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, _RING_REQUEST.pack(*request))
+        if not ignore_outgoing(sock, self.interface) and promiscuous:
+            index = socket.if_nametoindex(self.interface)
+            sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, struct.pack("=iHH8x", index, _PACKET_MR_PROMISC, 0))
+        ring = mmap.mmap(sock.fileno(), self._blocks * BLOCK_BYTES)
+        sock.bind((self.interface, _ETH_P_ALL))
+        self._raise_if_down()
+        return ring
+
+    def fileno(self) -> int:
+        """The socket, for `select`: readable when a block is ready."""
+        return self._socket.fileno()
+
+    def read(self, timeout: float) -> list[Packet]:
+        """The packets of the ready blocks (up to 8 MiB of them), after at most `timeout` seconds; [] if there are none.
+
+        Raises `CaptureError` when the interface is down or gone and everything before was read; when it comes up again, the
+        same ring goes on.
+        """
+        packets: list[Packet] = []
+        self._drain(packets)
+        if not packets:
+            events = self._poll.poll(timeout * 1000)
+            self._drain(packets)
+            if not packets and any(event & select.POLLERR for _, event in events):
+                self._raise_if_down()
+        return packets
+
+    def _drain(self, packets: list[Packet]) -> None:
+        ring, unpack, link_type = self._ring, _PACKET_HEAD.unpack_from, self.link_type
+        for _ in range(_BLOCKS_A_READ):
+            block = self._next * BLOCK_BYTES
+            state, count, first = _BLOCK_HEAD.unpack_from(ring, block + 8)
+            if not state & _TP_STATUS_USER:
+                return
+            offset = block + first
+            for _ in range(count):
+                step, seconds, nanoseconds, captured, length, status, mac, _net, _hash, tag, protocol = unpack(ring, offset)
+                start = offset + mac
+                data = ring[start : start + captured]
+                offset += step
+                if status & _TP_STATUS_VLAN_VALID and link_type == 1:  # the kernel took the tag out of the frame
+                    protocol = protocol if status & _TP_STATUS_VLAN_TPID_VALID else _ETH_P_8021Q
+                    data = data[:12] + _VLAN_TAG.pack(protocol, tag & 0xFFFF) + data[12:]
+                    length += 4
+                mark = CHECKSUM_UNKNOWN
+                if status & _TP_STATUS_CSUM_VALID:
+                    mark = CHECKSUM_VALID
+                elif status & _TP_STATUS_CSUMNOTREADY:
+                    mark = CHECKSUM_NOT_READY
+                packets.append((seconds * SECOND + nanoseconds, link_type, data, length, mark))
+            _BLOCK_STATUS.pack_into(ring, block + 8, _TP_STATUS_KERNEL)
+            self._next = (self._next + 1) % self._blocks
+
+    def drops(self) -> int:
+        """Packets that found the ring full, since the capture began."""
+        self._drops += _STATISTICS.unpack(self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size))[1]
+        return self._drops  # the kernel counts from zero after each look
+
+    def close(self) -> None:
+        """Stop capturing and free the ring."""
+        self._ring.close()
+        self._socket.close()
+
+    def _raise_if_down(self) -> None:
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error == 0:
+            return
+        if self.interface not in _interfaces():
+            raise CaptureError(f"{self.interface}: the interface is gone; start again when it is back")
+        if error == errno.ENETDOWN:
+            raise CaptureError(f"{self.interface}: the interface is down; `ip link set {self.interface} up` starts it")
+        raise CaptureError(f"{self.interface}: cannot capture: {os.strerror(error)}")
+
+
+def ignore_outgoing(sock: socket.socket, interface: str) -> bool:
+    """On loopback, take each packet once: not when it is sent, only when it is received. True if `interface` is loopback."""
+    loopback = interface_hardware(interface) == _ARPHRD_LOOPBACK
+    if loopback:
+        sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+    return loopback
+
+
+def interface_hardware(interface: str) -> int:
+    """The ARPHRD_ value of an interface (linux/if_arp.h). Raises `CaptureError` if there is no such interface."""
+    name = interface.encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            if not 0 < len(name) < 16:  # IFNAMSIZ of linux/if.h
+                raise OSError(errno.ENODEV, "no such device")
+            answer = fcntl.ioctl(sock, _SIOCGIFHWADDR, struct.pack("16s24x", name))
+        except OSError:
+            there = ", ".join(_interfaces())
+            raise CaptureError(f"{interface}: there is no such interface; there are {there}") from None
+    return int(struct.unpack_from("=H", answer, 16)[0])
+
+
+def interface_link_type(interface: str) -> int:
+    """The LINKTYPE_ value of what a capture of `interface` gives. Raises `CaptureError` if it is missing or not supported."""
+    hardware = interface_hardware(interface)
+    if hardware not in _LINK_TYPES:
+        raise CaptureError(
+            f"{interface}: interfaces of hardware type {hardware} are not supported; `tcpdump -w` may capture it"
+        )
+    return _LINK_TYPES[hardware]
+
+
+def _interfaces() -> list[str]:
+    return [name for _, name in socket.if_nameindex()]
+
+
+def _no_privilege(interface: str) -> CaptureError:
+    python = os.path.realpath(sys.executable)
+    return CaptureError(
+        f"{interface}: capturing needs the privilege CAP_NET_RAW: use sudo, or `sudo setcap cap_net_raw+ep {python}`, "
+        "or AmbientCapabilities=CAP_NET_RAW in a systemd unit"
+    )

@@ -1,0 +1,44 @@
+"""Live capture of one interface, by what the system offers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from sniffer.model import Packet
+
+
+class LiveCapture(Protocol):
+    """A running capture: `afpacket.Ring` on Linux, `scapy_live.ScapyLive` elsewhere."""
+
+    interface: str
+    link_type: int
+    """LINKTYPE_ value of its packets."""
+
+    def fileno(self) -> int:
+        """What `select` can wait for."""
+
+    def read(self, timeout: float) -> list[Packet]:
+        """The packets that are there, after at most `timeout` seconds; raises `CaptureError` when the capture cannot go on."""
+
+    def drops(self) -> int | None:
+        """Packets that the kernel has dropped since the start; None where it does not say."""
+
+    def close(self) -> None:
+        """Stop capturing."""
+
+
+def open_live(interface: str, hosts: Sequence[str] = (), ports: Sequence[int] = ()) -> LiveCapture:
+    """Begin to capture TCP of these hosts and ports (either side), or everything if none are given.
+
+    Raises `CaptureError` if the interface cannot be captured, `UsageError` for a host or port that is none.
+    """
+    if sys.platform == "linux":
+        from sniffer.capture.afpacket import Ring, interface_link_type
+        from sniffer.capture.bpf import compile_filter
+
+        return Ring(interface, compile_filter(interface_link_type(interface), hosts, ports))
+    from sniffer.capture.scapy_live import ScapyLive
+
+    return ScapyLive(interface, hosts, ports)
