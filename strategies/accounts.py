@@ -14,6 +14,8 @@ _ALPHABET = string.ascii_letters + string.digits
 Sink = Callable[[str], None]
 """Takes one event of the account, as JSON, and sends it in its socket's envelope."""
 
+BNB_PRICE = Decimal(600)
+"""USDT a BNB, always."""
 START_QUOTE = Decimal(10_000_000)
 START_BASE_NOTIONAL = Decimal(5_000_000)
 """Every account begins with so much USDT, and with this much worth of each asset: demos should not run dry."""

@@ -101,7 +101,7 @@ class Exchange:
                 server_no_context_takeover=fresh,
                 client_no_context_takeover=fresh,
                 server_max_window_bits=self.config.window_bits,
-                client_max_window_bits=self.config.window_bits,
+                client_max_window_bits=self.config.client_window_bits,
                 compress_settings={"memLevel": 5},
             )
         ]

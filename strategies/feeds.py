@@ -10,7 +10,7 @@ from typing import Any, Final
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from strategies.strategy import Credentials
+from strategies.credentials import Credentials
 
 SYMBOLS_A_SOCKET: Final = 300
 """With three streams a symbol, below the 1024 that a socket may have (web-socket-streams.md, "Websocket Limits")."""

@@ -13,28 +13,20 @@ import operator
 import random
 from bisect import insort
 from collections.abc import Callable
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Final
 
 from strategies.accounts import ZERO, Account, make_key
+from strategies.crowd import Crowd
+from strategies.fees import commission
 from strategies.instruments import Instrument
 from strategies.orders import Fill, Order, OrderRequest, Rejected, now_ms
 from strategies.position import Side
 
 FOUNDED: Final = 1_700_000_000_000
 """When ids began at 0, in ms: no symbol sees an order a millisecond, so two runs never give out the same id."""
-LEVELS: Final = 5
-"""Price levels that the crowd quotes a side."""
 MAX_OPEN_ORDERS: Final = 200
 """The MAX_NUM_ORDERS filter: open orders an account may have on a symbol."""
-MAKER_FEE: Final = Decimal("0.0008")
-TAKER_FEE: Final = Decimal("0.0010")
-BNB_DISCOUNT: Final = Decimal("0.75")
-BNB_PRICE: Final = Decimal(600)
-"""Fees paid in BNB cost three quarters, at this fixed USDT price of BNB."""
-SATOSHI: Final = Decimal("0.00000001")
-"""All amounts have eight decimals on the wire."""
-
 
 OnExecution = Callable[[Order, str, Fill | None, str, int], None]
 """Told of each execution: order, execution type (x), fill, original client order id (C), execution id (I)."""
@@ -50,10 +42,8 @@ class Book:
         self.on_execution = on_execution
         self.on_trade = on_trade
         self.rng = rng
-        self.mid = instrument.start
+        self.crowd = Crowd(instrument, rng)
         self.resting: dict[Side, list[Order]] = {"BUY": [], "SELL": []}
-        self.crowd: dict[Side, list[list[Decimal]]] = {"BUY": [], "SELL": []}
-        """Levels of the crowd, best first: [price, quantity]."""
         self.by_client_id: dict[tuple[Account, str], Order] = {}
         self.by_id: dict[int, Order] = {}
         """Open orders only, as the one above."""
@@ -62,18 +52,17 @@ class Book:
         self.trade_id = self.order_id // 10
         self.execution_id = 2 * self.order_id
         self.update_id = self.order_id
-        self._quote_crowd()
 
     # --- requests ---------------------------------------------------------------------------------------------------------
 
     def check(self, account: Account, request: OrderRequest) -> None:
         """The symbol's filters, which come before the matching engine. Raises `Rejected` (-1013)."""
-        rules, reference = self.instrument, request.price or self.mid
+        rules, reference = self.instrument, request.price or self.crowd.mid
         if request.type != "MARKET" and (request.price <= 0 or request.price % rules.tick):
             raise Rejected(-1013, "Filter failure: PRICE_FILTER")
         if request.quantity <= 0 or request.quantity % rules.lot:
             raise Rejected(-1013, "Filter failure: LOT_SIZE")
-        if not self.mid / 5 <= reference <= self.mid * 5:
+        if not self.crowd.mid / 5 <= reference <= self.crowd.mid * 5:
             raise Rejected(-1013, "Filter failure: PERCENT_PRICE_BY_SIDE")
         if reference * request.quantity < rules.min_notional:
             raise Rejected(-1013, "Filter failure: NOTIONAL")
@@ -180,12 +169,10 @@ class Book:
 
     def tick(self, fill_probability: float) -> None:
         """One step of the crowd: the price wanders; a side's best resting order is hit with `fill_probability`."""
-        step = self.instrument.tick * self.rng.choice((-2, -1, -1, 0, 0, 1, 1, 2))
-        self.mid = min(max(self.mid + step, self.instrument.start / 2), self.instrument.start * 2)
-        self._quote_crowd()
+        self.crowd.move()
         sides: tuple[tuple[Side, Side], ...] = (("BUY", "SELL"), ("SELL", "BUY"))
         for side, other in sides:
-            through, near = self.crowd[other][0][0], self.crowd[side][0][0]
+            through, near = self.crowd.levels[other][0][0], self.crowd.levels[side][0][0]
             better = operator.ge if side == "BUY" else operator.le
             for order in tuple(self.resting[side]):
                 if better(order.price, through):  # the price has moved through it
@@ -196,13 +183,13 @@ class Book:
                 self._trade(first, self.instrument.to_lot(first.remaining * part), first.price, maker=True)
         if self.rng.random() < 0.3:  # a trade among the crowd: no business of ours, but market data
             taker: Side = self.rng.choice(("BUY", "SELL"))
-            price, quantity = self.crowd["SELL" if taker == "BUY" else "BUY"][0]
+            price, quantity = self.crowd.levels["SELL" if taker == "BUY" else "BUY"][0]
             self._public_trade(price, self.instrument.to_lot(quantity / 3), taker == "SELL")
         self._moved()
 
     def levels(self, side: Side) -> dict[Decimal, Decimal]:
         """All quantity of a side by price: the crowd's and our customers'."""
-        total = {price: quantity for price, quantity in self.crowd[side] if quantity}
+        total = {price: quantity for price, quantity in self.crowd.levels[side] if quantity}
         for order in self.resting[side]:
             total[order.price] = total.get(order.price, ZERO) + order.remaining
         return total
@@ -215,13 +202,6 @@ class Book:
         price = max(total) if side == "BUY" else min(total)
         return price, total[price]
 
-    def _quote_crowd(self) -> None:
-        tick, lot = self.instrument.tick, self.instrument.lot
-        size = max(int(Decimal(200) / (self.mid * lot)), 1)
-        for side, levels in self.crowd.items():
-            away = -tick if side == "BUY" else tick
-            levels[:] = [[self.mid + away * (level + 1), lot * self.rng.randint(size, 10 * size)] for level in range(LEVELS)]
-
     # --- the engine -------------------------------------------------------------------------------------------------------
 
     def _spends(self, side: Side) -> str:
@@ -231,7 +211,7 @@ class Book:
         """What an order can cost at most, in the asset it spends; a market buy is estimated with some slack."""
         if request.side == "SELL":
             return request.quantity
-        return request.quantity * (request.price or self.mid * Decimal("1.01"))
+        return request.quantity * (request.price or self.crowd.mid * Decimal("1.01"))
 
     def _reaches(self, order: OrderRequest | Order, price: Decimal) -> bool:
         if order.type == "MARKET":
@@ -250,7 +230,7 @@ class Book:
         other: Side = "SELL" if taker.side == "BUY" else "BUY"
         while taker.remaining:
             maker = self.resting[other][0] if self.resting[other] else None
-            level = next((level for level in self.crowd[other] if level[1]), None)
+            level = self.crowd.best(other)
             if maker and level and (level[0] < maker.price if other == "SELL" else level[0] > maker.price):
                 maker = None  # the crowd is better
             price = maker.price if maker else level[0] if level else None
@@ -282,11 +262,7 @@ class Book:
         account, value = order.account, quantity * price
         earned = self.instrument.base if order.side == "BUY" else self.instrument.quote
         income = quantity if order.side == "BUY" else value
-        fee = income * (MAKER_FEE if maker else TAKER_FEE)
-        fee_asset = earned
-        if account.pays_in_bnb:
-            fee_asset, fee = "BNB", value * (MAKER_FEE if maker else TAKER_FEE) * BNB_DISCOUNT / BNB_PRICE
-        fee = fee.quantize(SATOSHI, ROUND_DOWN)
+        fee, fee_asset = commission(account, earned, income, value, maker)
         spent = value if order.side == "BUY" else quantity
         account.pay(self._spends(order.side), spent, from_locked=order.type != "MARKET")
         if order.side == "BUY" and order.type != "MARKET":

@@ -29,7 +29,9 @@ class ExchangeConfig:
     compression: str = "off"
     """permessage-deflate: off, takeover (the window is kept from message to message), no-takeover."""
     window_bits: int = 12
-    """Largest window of the server's compressor, 9 to 15."""
+    """Largest window of the exchange's compressor, 9 to 15."""
+    client_window_bits: int = 12
+    """The same for its clients' compressors."""
 
 
 def add_exchange_options(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +56,7 @@ def add_exchange_options(parser: argparse.ArgumentParser) -> None:
         help="permessage-deflate (%(default)s)",
     )
     add("--window-bits", type=_whole(9, 15), default=default.window_bits, help="of the exchange's compressor (%(default)s)")
+    add("--client-window-bits", type=_whole(9, 15), default=default.client_window_bits, help="of its clients' (%(default)s)")
     add("--truth", type=_writable, metavar="FILE", help="write there in the end, as JSON, what really happened")
 
 
@@ -82,6 +85,7 @@ def config_from(options: argparse.Namespace) -> ExchangeConfig:
         latency=(shortest / 1000, longest / 1000),
         compression=options.compression,
         window_bits=options.window_bits,
+        client_window_bits=options.client_window_bits,
     )
 
 

@@ -7,9 +7,10 @@ import random
 from decimal import Decimal
 from typing import Final
 
+from strategies.credentials import Credentials
 from strategies.instruments import Instrument
 from strategies.position import Side
-from strategies.strategy import Credentials, Order, Strategy
+from strategies.strategy import Order, Strategy
 
 ACTIONS: Final = {"quote": 60, "market": 8, "ioc": 5, "fok": 4, "post_only": 5, "replace": 7, "amend": 5, "mistake": 6}
 """What it does, and how often of a hundred times."""

@@ -21,11 +21,12 @@ from decimal import Decimal
 
 from websockets.exceptions import WebSocketException
 
+from strategies.credentials import Credentials
 from strategies.feeds import SYMBOLS_A_SOCKET, Watcher, batches, market_feed
 from strategies.instruments import instruments
 from strategies.options import add_market_options, add_strategy_options
 from strategies.quoter import RandomQuoter
-from strategies.strategy import Counts, Credentials
+from strategies.strategy import Counts
 
 SHARED_EVERY = 10
 """One asset in so many is traded by two strategies of one account."""

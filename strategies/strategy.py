@@ -18,11 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import json
-import random
-import string
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -32,6 +28,7 @@ from typing import Any, Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from strategies.credentials import Credentials
 from strategies.instruments import Instrument
 from strategies.position import Position, Side
 
@@ -40,26 +37,6 @@ LAST_ANSWERS: Final = 2.0
 """Seconds to wait for answers before leaving."""
 REMEMBERED: Final = 1000
 """Closed orders, and acknowledgement times, that a strategy keeps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """API key and secret of an account."""
-
-    api_key: str
-    secret: str
-
-    @classmethod
-    def invent(cls, rng: random.Random) -> Credentials:
-        """A made-up pair of the usual shape, 64 characters each."""
-        letters = string.ascii_letters + string.digits
-        return cls("".join(rng.choices(letters, k=64)), "".join(rng.choices(letters, k=64)))
-
-    def sign(self, params: dict[str, Any]) -> dict[str, Any]:
-        """`params` with apiKey, timestamp and signature (HMAC SHA-256 over the sorted parameters, 64 hex digits)."""
-        params = params | {"apiKey": self.api_key, "timestamp": time.time_ns() // 1_000_000}
-        payload = "&".join(f"{name}={params[name]}" for name in sorted(params))
-        return params | {"signature": hmac.new(self.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()}
 
 
 @dataclass(slots=True, eq=False)

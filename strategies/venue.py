@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Final
 
 from strategies import formats
-from strategies.accounts import START_BASE_NOTIONAL, START_QUOTE, Account, Sink, make_key
+from strategies.accounts import BNB_PRICE, START_BASE_NOTIONAL, START_QUOTE, Account, Sink, make_key
 from strategies.instruments import QUOTE, instruments
-from strategies.matching import BNB_PRICE, Book
+from strategies.matching import Book
 from strategies.orders import Fill, Order, OrderRequest, Rejected
 
 HISTORY: Final = 1_000_000
