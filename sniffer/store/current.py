@@ -1,0 +1,137 @@
+"""Rows that change in place: connections and orders. Recent ones are replaced in the file, sealed ones are superseded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from sniffer.model import ConnectionRow, OrderEvent
+from sniffer.store.book import SETTLED, Book, Missing
+from sniffer.store.orders import Order, row
+from sniffer.store.rows import exact, insert, to_arrow
+from sniffer.store.sealed import Sealed
+
+_CLOCKS: Final = 1_000_000_000
+"""How much earlier (ns) than its first sighting here an order may have been seen at another place."""
+
+
+class Current:
+    """What of connections and orders is at hand, as the attached file holds it. `without_batch` are the tables' own columns."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, sealed: Sealed, without_batch: dict[str, pa.Schema]) -> None:
+        self._sealed = sealed
+        self._schemas = without_batch
+        self._order_columns = exact(without_batch["orders"])
+        newest, next_key = connection.execute("SELECT coalesce(epoch_ns(newest), 0), next_key FROM _sniffer.state").fetchall()[
+            0
+        ]
+        self.reload_connections(connection)
+        at_hand = f"is_open IS NOT false OR epoch_ns(updated_at) > {newest - SETTLED}"
+        left_until, open_left = connection.execute(
+            "SELECT epoch_ns(max(latest)), coalesce(sum(open_rows), 0) > 0"
+            f" FROM (SELECT max(updated_at) AS latest, 0 AS open_rows FROM _sniffer.orders WHERE NOT ({at_hand})"
+            " UNION ALL SELECT max(max_time), sum(open_rows) FROM _sniffer.sealed WHERE table_name = 'orders')"
+        ).fetchall()[0]
+        self.book = Book(next_key, left_until, open_left)
+        orders = f"SELECT {self._order_columns} FROM _sniffer.orders WHERE {at_hand} ORDER BY updated_at"
+        for values in connection.execute(orders).fetchall():
+            self.book.admit(Order.restored(values))
+        self.book.leave(newest)
+
+    def reload_connections(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Learn again which connections are in the file itself."""
+        self._strategies: dict[int, str | None] = dict(
+            connection.execute("SELECT connection_id, strategy FROM _sniffer.connections").fetchall()
+        )
+        self._sealed_until: int | None = connection.execute(
+            "SELECT epoch_ns(max(max_time)) FROM _sniffer.sealed WHERE table_name = 'connections'"
+        ).fetchall()[0][0]
+
+    def put_connections(self, connection: duckdb.DuckDBPyConnection, rows: Sequence[ConnectionRow], number: int) -> None:
+        """Replace or add connections; orders follow a strategy that becomes known."""
+        latest = {one.connection_id: one for one in rows}
+        if not latest:
+            return
+        given = to_arrow("connections", self._schemas["connections"], list(latest.values()))
+        insert(connection, "DELETE FROM _sniffer.connections WHERE connection_id IN (SELECT connection_id FROM given)", given)
+        insert(connection, f"INSERT INTO _sniffer.connections SELECT *, {number} FROM given", given)
+        until = self._sealed_until
+        if until is not None and any(
+            one.opened_at <= until and one.connection_id not in self._strategies for one in latest.values()
+        ):
+            source = self._sealed.source(connection, "connections")
+            insert(
+                connection,
+                "INSERT INTO _sniffer.superseded SELECT 'connections', connection_id, batch"
+                f" FROM ({source}) SEMI JOIN given USING (connection_id)",
+                given,
+            )
+        named = {
+            key: one.strategy
+            for key, one in latest.items()
+            if one.strategy is not None and self._strategies.get(key) != one.strategy
+        }
+        self.book.name_strategies(named)
+        self._strategies.update((key, one.strategy) for key, one in latest.items())
+
+    def put_orders(self, connection: duckdb.DuckDBPyConnection, events: Sequence[OrderEvent], number: int) -> int:
+        """Fold events and write the orders that changed; how many did is returned."""
+        book = self.book
+        in_time = sorted(events, key=attrgetter("captured_at"))
+        if missing := book.missing(in_time):
+            self._fetch(connection, missing)
+        book.fold(in_time, self._strategies)
+        stale = {key: book.sealed_batch.pop(key, None) for key in (*book.changed, *book.dropped)}
+        if stale:
+            given = pa.table({"key": pa.array(stale, pa.int64()), "batch": pa.array(stale.values(), pa.int64())})
+            insert(connection, "DELETE FROM _sniffer.orders WHERE key IN (SELECT key FROM given)", given)
+            insert(
+                connection,
+                "INSERT INTO _sniffer.superseded SELECT 'orders', key, batch FROM given WHERE batch IS NOT NULL",
+                given,
+            )
+        if book.changed:
+            changed = to_arrow("orders", self._schemas["orders"], [row(order) for order in book.changed.values()])
+            insert(connection, f"INSERT INTO _sniffer.orders SELECT *, {number} FROM given", changed)
+        count = len(book.changed)
+        book.changed.clear()
+        book.dropped.clear()
+        return count
+
+    def _fetch(self, connection: duckdb.DuckDBPyConnection, missing: Missing) -> None:
+        """Put the orders at hand that a batch may be about and that stand in the tables only."""
+        source = "SELECT *, NULL::BIGINT AS sealed_batch FROM _sniffer.orders"
+        if sealed := self._sealed.source(connection, "orders"):
+            source += f" UNION ALL SELECT *, batch AS sealed_batch FROM ({sealed})"
+        venues, order_ids = list(zip(*missing.order_ids, strict=True)) or ((), ())
+        by_order_id = pa.table({"venue": pa.array(venues, pa.string()), "order_id": pa.array(order_ids, pa.string())})
+        venues, client_ids, times = list(zip(*missing.client_ids, strict=True)) or ((), (), ())
+        by_client_id = pa.table(
+            {
+                "venue": pa.array(venues, pa.string()),
+                "client_order_id": pa.array(client_ids, pa.string()),
+                "seen_at": pa.array(times, pa.timestamp("ns")),
+            }
+        )
+        columns = f"{self._order_columns}, sealed_batch"
+        found: dict[int, tuple[Any, ...]] = {}
+        for sql, given in (
+            (f"SELECT {columns} FROM ({source}) SEMI JOIN given USING (venue, order_id)", by_order_id),
+            (
+                f"SELECT {columns} FROM ({source}) JOIN given USING (venue, client_order_id)"
+                f" WHERE epoch_ns(first_at) <= epoch_ns(seen_at) + {_CLOCKS}"
+                " QUALIFY row_number() OVER (PARTITION BY venue, client_order_id, account, symbol, seen_at ORDER BY first_at DESC) = 1",
+                by_client_id,
+            ),
+        ):
+            if given.num_rows:
+                connection.register("given", given)
+                found.update((values[0], values) for values in connection.execute(sql).fetchall())
+                connection.unregister("given")
+        for key, values in sorted(found.items()):
+            if key not in self.book:
+                self.book.admit(Order.restored(values[:-1]), values[-1])

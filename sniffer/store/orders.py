@@ -1,0 +1,279 @@
+"""What one order's events add up to: a pure fold, one event into one order. Which order that is, `book.py` finds.
+
+The rules:
+
+- The latest state wins: by the venue's time; at the same venue time by how far the order has come; else by wire time.
+- A null field of an event never erases a known one. A stale event only fills fields that are still null.
+- `filled_quantity` never goes down.
+- A final status is final, except that a final status with more filled quantity replaces it.
+- Requests say what a trader wants, not what is: a place request makes PENDING_NEW, a cancel request PENDING_CANCEL, until the
+  venue answers; the price of an amend request counts when the venue confirms it. A rejected cancel restores the status it
+  found; a rejected amend changes nothing; a rejected place is REJECTED, unless the venue has taken the order already.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, Final
+
+from sniffer.model import OrderEvent
+
+FINAL: Final = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED"})
+"""Statuses after which an order is closed."""
+
+_PROGRESS: Final = {"PENDING_NEW": 0, "PENDING_TRIGGER": 1, "NEW": 2, "PARTIALLY_FILLED": 3, "PENDING_CANCEL": 3}
+_PROGRESS_FINAL: Final = 4
+_STATED: Final = (
+    "side",
+    "order_type",
+    "time_in_force",
+    "status_raw",
+    "price",
+    "stop_price",
+    "quantity",
+    "quantity_unit",
+    "reason",
+)
+"""Fields that a newer event replaces."""
+
+
+class Order:
+    """One order, latest state. Slots are, in order, the columns of the table `_sniffer.orders` (see `internal.sql`)."""
+
+    __slots__ = (
+        "key",
+        "venue",
+        "account",
+        "symbol",
+        "order_id",
+        "client_order_id",
+        "strategy",
+        "side",
+        "order_type",
+        "time_in_force",
+        "status",
+        "status_raw",
+        "is_open",
+        "price",
+        "stop_price",
+        "quantity",
+        "quantity_unit",
+        "filled_quantity",
+        "average_price",
+        "reason",
+        "requested_at",
+        "acknowledged_at",
+        "updated_at",
+        "closed_at",
+        "connection_id",
+        "request_id",
+        "request_item",
+        "first_at",
+        "state_time",
+        "state_at",
+        "state_position",
+        "resume_status",
+    )
+
+    key: int
+    venue: str
+    account: str | None
+    symbol: str | None
+    order_id: str | None
+    client_order_id: str | None
+    strategy: str | None
+    side: str | None
+    order_type: str | None
+    time_in_force: str | None
+    status: str | None
+    status_raw: str | None
+    is_open: bool | None
+    price: Decimal | None
+    stop_price: Decimal | None
+    quantity: Decimal | None
+    quantity_unit: str | None
+    filled_quantity: Decimal | None
+    average_price: Decimal | None
+    reason: str | None
+    requested_at: int | None
+    acknowledged_at: int | None
+    updated_at: int
+    closed_at: int | None
+    connection_id: int
+    """Of the place request, if that was seen, else of the first event."""
+    request_id: str | None
+    request_item: int | None
+    first_at: int
+    """Wire time of the earliest event."""
+    state_time: int | None
+    """Venue time, wire time and position of the event that the current status comes from."""
+    state_at: int | None
+    state_position: int
+    resume_status: str | None
+    """The status to go back to when a pending cancel is rejected."""
+
+    def __init__(self, key: int, event: OrderEvent) -> None:
+        for name in _OPTIONAL:
+            setattr(self, name, None)
+        self.key = key
+        self.venue = event.venue
+        self.connection_id = event.connection_id
+        self.updated_at = self.first_at = event.captured_at
+        self.state_position = -1
+
+    @classmethod
+    def restored(cls, values: tuple[Any, ...]) -> Order:
+        """The order that `row` gave `values` for."""
+        order = cls.__new__(cls)
+        for name, value in zip(cls.__slots__, values, strict=True):
+            setattr(order, name, value)
+        return order
+
+
+row = attrgetter(*Order.__slots__)
+"""An order's column values, as a tuple."""
+
+_OPTIONAL: Final = tuple(
+    name for name in Order.__slots__ if name not in ("key", "venue", "updated_at", "connection_id", "first_at")
+)
+
+
+def apply(order: Order, event: OrderEvent) -> None:
+    """Fold `event`, which is about `order`, into it. Events come, as far as can be, in the order of their wire times."""
+    at = event.captured_at
+    late = at < order.updated_at
+    if at > order.updated_at:
+        order.updated_at = at
+    if at < order.first_at:
+        order.first_at = at
+    if event.kind == "request":
+        _apply_request(order, event, late)
+    else:
+        _apply_answer(order, event)
+    order.is_open = None if order.status is None else order.status not in FINAL
+
+
+def _apply_request(order: Order, event: OrderEvent, late: bool) -> None:
+    if event.action == "cancel":
+        if not late and order.status is not None and order.status not in FINAL:
+            _await_cancel(order)
+    elif event.action != "amend":
+        if order.requested_at is None or event.captured_at < order.requested_at:
+            order.requested_at = event.captured_at
+            order.connection_id = event.connection_id
+            order.request_id, order.request_item = event.request_id, event.item
+        if order.status is None:
+            order.status = "PENDING_NEW"
+        _fill_nulls(order, event)
+
+
+def _apply_answer(order: Order, event: OrderEvent) -> None:
+    status = event.status
+    if event.kind == "response" and event.action in ("cancel", "amend"):
+        if status == "REJECTED":
+            if event.action == "cancel" and order.status == "PENDING_CANCEL" and order.resume_status is not None:
+                order.status, order.resume_status = order.resume_status, None
+            return
+    else:
+        _acknowledge(order, event)
+        if status == "REJECTED" and event.kind == "response" and order.order_id is not None and order.status != "PENDING_NEW":
+            return
+    filled, known = event.filled_quantity, order.filled_quantity
+    more = filled is not None and (known is None or filled > known)
+    final = status in FINAL
+    if order.status in FINAL:
+        takes = final and filled is not None and filled > (known or 0)
+    elif final:
+        takes = True
+    else:
+        takes = (filled is None or known is None or filled >= known) and _is_newer(order, event)
+    if more:
+        order.filled_quantity = filled
+    if event.average_price is not None and (more or takes or order.average_price is None):
+        order.average_price = event.average_price
+    if takes:
+        _take_state(order, event)
+    else:
+        _fill_nulls(order, event)
+
+
+def _take_state(order: Order, event: OrderEvent) -> None:
+    for name in _STATED:
+        value = getattr(event, name)
+        if value is not None:
+            setattr(order, name, value)
+    status = event.status
+    order.state_time = event.exchange_time if event.exchange_time is not None else order.state_time
+    order.state_at = event.captured_at
+    order.state_position = event.position
+    if status is None:
+        if order.status is None and event.action == "place":
+            order.status = "PENDING_NEW"
+    elif status in FINAL:
+        order.status, order.resume_status = status, None
+        if order.closed_at is None:
+            order.closed_at = event.captured_at
+    elif status == "PENDING_CANCEL":
+        _await_cancel(order)
+    elif order.status == "PENDING_CANCEL" and event.action != "cancel":
+        order.resume_status = status  # the cancel is still unanswered
+    else:
+        order.status = status
+
+
+def _await_cancel(order: Order) -> None:
+    if order.status != "PENDING_CANCEL":
+        order.resume_status, order.status = order.status, "PENDING_CANCEL"
+
+
+def _acknowledge(order: Order, event: OrderEvent) -> None:
+    """Note the first answer. Where the request was not seen, only an event that begins an order counts as one."""
+    begins = event.action == "place" or event.status in ("NEW", "PENDING_TRIGGER", "REJECTED")
+    if (begins or order.requested_at is not None) and (
+        order.acknowledged_at is None or event.captured_at < order.acknowledged_at
+    ):
+        order.acknowledged_at = event.captured_at
+
+
+def _is_newer(order: Order, event: OrderEvent) -> bool:
+    if order.state_at is None:
+        return True
+    if event.exchange_time is not None and order.state_time is not None:
+        if event.exchange_time != order.state_time:
+            return event.exchange_time > order.state_time
+        known = progress(order.resume_status or order.status)
+        said = known if event.status is None else progress(event.status)
+        if said != known:
+            return said > known
+    return (event.captured_at, event.position) >= (order.state_at, order.state_position)
+
+
+def progress(status: str | None) -> int:
+    """How far an order with this status has come: what comes later in a life is larger."""
+    return _PROGRESS_FINAL if status in FINAL else _PROGRESS.get(status or "", 0)
+
+
+def _fill_nulls(order: Order, source: OrderEvent | Order) -> None:
+    for name in _STATED:
+        if getattr(order, name) is None:
+            setattr(order, name, getattr(source, name))
+
+
+def absorb(order: Order, request: Order) -> None:
+    """`request`, known by its client id or request id only, turns out to be `order`: take over what only it knew, but for ids."""
+    _fill_nulls(order, request)
+    order.first_at = min(order.first_at, request.first_at)
+    order.updated_at = max(order.updated_at, request.updated_at)
+    if request.requested_at is not None and (order.requested_at is None or request.requested_at < order.requested_at):
+        order.requested_at = request.requested_at
+        order.connection_id = request.connection_id
+        order.request_id, order.request_item = request.request_id, request.request_item
+        order.strategy = request.strategy or order.strategy
+    for name in ("account", "symbol", "strategy"):
+        if getattr(order, name) is None:
+            setattr(order, name, getattr(request, name))
+    if request.status == "PENDING_CANCEL" and order.status not in FINAL:
+        _await_cancel(order)
+    answers = [at for at in (order.acknowledged_at, request.acknowledged_at) if at is not None]
+    order.acknowledged_at = min(answers, default=order.state_at)

@@ -1,0 +1,79 @@
+"""Taking a capture back (`--replace`): its rows go from the recent tables and, by rewriting them, from the sealed files.
+
+An order may have been seen by several captures, so the orders that this one touched are folded anew from the events of others.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from sniffer.model import OrderEvent
+from sniffer.store.book import Book
+from sniffer.store.orders import row
+from sniffer.store.rows import exact, insert, to_arrow
+from sniffer.store.sealed import EVENTS, Sealed
+
+_FETCH: Final = 10_000
+"""Events read at a time."""
+
+
+def remove_capture(
+    connection: duckdb.DuckDBPyConnection, sealed: Sealed, schemas: dict[str, pa.Schema], capture_id: str
+) -> None:
+    """Remove a capture from the attached database, inside a transaction. `schemas` are the tables' own columns."""
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE gone AS SELECT DISTINCT connection_id FROM main.connections WHERE capture_id = ?",
+        [capture_id],
+    )
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE gone_ids AS " + _ids("main.order_events SEMI JOIN gone USING (connection_id)")
+    )
+    connection.execute("INSERT INTO gone_ids " + _ids(f"main.orders_all WHERE {_TOUCHED}"))
+    connection.execute("CREATE OR REPLACE TEMP TABLE again AS SELECT DISTINCT * FROM gone_ids")
+    of_capture = "connection_id IN (SELECT connection_id FROM gone)"
+    conditions = {table: of_capture for table in (*EVENTS, "connections")} | {"orders": _TOUCHED}
+    connection.execute("SET VARIABLE gone_capture = ?", [capture_id])
+    conditions["losses"] = "capture_id = getvariable('gone_capture')"
+    for table, where in conditions.items():
+        connection.execute(f"DELETE FROM _sniffer.{table} WHERE {where}")
+        sealed.remove(connection, table, where)
+    for table in ("captures", "position"):
+        connection.execute(f"DELETE FROM _sniffer.{table} WHERE capture_id = ?", [capture_id])
+    sealed.make_views(connection)
+    _fold_again(connection, schemas)
+    newest = " UNION ALL ".join(f"SELECT max(captured_at) AS latest FROM main.{table}" for table in EVENTS if table != "losses")
+    connection.execute(f"UPDATE _sniffer.state SET newest = (SELECT max(latest) FROM ({newest}))")
+    for table in ("gone", "gone_ids", "again"):
+        connection.execute(f"DROP TABLE temp.{table}")
+
+
+_TOUCHED: Final = (
+    "((venue, order_id) IN (SELECT (venue, id) FROM gone_ids WHERE kind = 'order')"
+    " OR (venue, client_order_id) IN (SELECT (venue, id) FROM gone_ids WHERE kind = 'client'))"
+)
+
+
+def _ids(rows: str) -> str:
+    """SQL for the order ids and client ids of `rows`."""
+    return (
+        f"SELECT 'order' AS kind, venue, order_id AS id FROM {rows} UNION SELECT 'client', venue, client_order_id FROM {rows}"
+    )
+
+
+def _fold_again(connection: duckdb.DuckDBPyConnection, schemas: dict[str, pa.Schema]) -> None:
+    number, next_key = connection.execute("SELECT batch, next_key FROM _sniffer.state").fetchall()[0]
+    strategies = dict(connection.execute("SELECT connection_id, strategy FROM main.connections").fetchall())
+    book = Book(next_key)
+    columns = exact(schemas["order_events"])
+    found = connection.execute(
+        f"SELECT {columns} FROM main.order_events WHERE {_TOUCHED} ORDER BY captured_at, connection_id, position, item"
+    )
+    while rows := found.fetchmany(_FETCH):
+        book.fold((OrderEvent(*values) for values in rows), strategies)
+    if book.changed:
+        orders = to_arrow("orders", schemas["orders"], [row(order) for order in book.changed.values()])
+        insert(connection, f"INSERT INTO _sniffer.orders SELECT *, {number} FROM given", orders)
+    connection.execute("UPDATE _sniffer.state SET next_key = ?", [book.next_key])
