@@ -91,16 +91,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     theirs.close()
     try:
         url = ours.recv()
-        print(
-            f"demo: {options.assets} assets at {url}, {options.rate:g} orders a strategy and second, seed {options.seed}",
-            flush=True,
-        )
+    except (EOFError, KeyboardInterrupt):
+        ours.close()
+        exchange.join()
+        return 1  # the exchange has said why, or was stopped before anything began
+    try:
+        what = f"{options.rate:g} orders a strategy and second, seed {options.seed}"
+        print(f"demo: {options.assets} assets at {url}, {what}", flush=True)
         summary, figures = asyncio.run(_trade(options, url, ours))
         print(f"strategies: {summary}\nexchange:   {figures}", flush=True)
-    except (EOFError, KeyboardInterrupt):
-        return 1  # the exchange has said why; or stopped before anything began
-    except (OSError, WebSocketException) as error:
-        print(f"demo: lost the exchange: {error}", file=sys.stderr)
+    except (EOFError, OSError, WebSocketException) as error:
+        print(f"demo: lost the exchange: {str(error) or 'its process has ended'}; start the demo again", file=sys.stderr)
         return 1
     finally:
         ours.close()

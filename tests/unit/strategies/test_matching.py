@@ -69,6 +69,7 @@ def test_better_prices_go_first_then_older_orders() -> None:
         (Decimal("50.10"), Decimal("0.5")),
     ]
     assert (better.status, first.status, second.status) == ("FILLED", "FILLED", "PARTIALLY_FILLED")
+    assert not any(buyer_is_maker for *_, buyer_is_maker in market.trades)
     assert taker.quote == Decimal("50.05") + Decimal("50.10") * Decimal("1.5")
 
 
