@@ -72,7 +72,7 @@ class Capture:
     packets: int | None = None
     started_at: int | None = None
     ended_at: int | None = None
-    damage: int | None = None
+    damage: dict[str, int | None] | None = None
     unassigned_loss: bool | None = False
     other_connections: bool = False
 
@@ -100,7 +100,7 @@ class Maker:
             "connections": [connection.to_json() for connection in made.connections],
             "other_connections": made.other_connections,
             "unassigned_loss": made.unassigned_loss,
-            "damage": None if made.damage is None else {"offset": made.damage},
+            "damage": made.damage,
         }
         return files, truth
 
