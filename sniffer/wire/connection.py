@@ -114,7 +114,7 @@ class Connection:
             stream.start(seq)
         if segment.missing:
             stream.unusable(time, seq, length, CUT)
-        elif segment.payload:
+        elif segment.payload and not flags & RST:  # the text of a reset explains it (RFC 9293 section 3.5.3)
             stream.segment(time, seq, segment.payload)
         if flags & ACK:
             if not peer.stream.started and not peer.doubtful:
@@ -126,7 +126,7 @@ class Connection:
             stream.clean = False
             side.finished = True
         if flags & RST:
-            side.reset = True
+            stream.reset(seq)
         if self.closed_at is None and (flags & RST or (side.finished and peer.finished)):
             self.closed_at = time
 
@@ -142,6 +142,8 @@ class Connection:
         if self.ended:
             return []
         self.ended = True
+        if self.closed_at is None and not reason.startswith(CAPTURE_ENDED):
+            self.closed_at = self.last_seen
         for side, peer in ((self.client, self.server), (self.server, self.client)):
             for segment in side.settle():
                 self._accept(side, peer, segment)
@@ -267,6 +269,9 @@ class Connection:
             elif isinstance(item, End):
                 http.end(sender, item.time)
                 self._lose_unfinished(http, sender, item)
+            elif sender == "client":
+                self._lose_unfinished(http, sender, None)
+                http.lose_client()
             else:
                 raise HttpError("bytes are missing in an HTTP message")
         except HttpError as error:
@@ -327,9 +332,9 @@ class Connection:
         if protocol != "websocket":
             self._become_opaque("http", f"upgraded to {protocol[:40] or 'something that was not named'}")
             return
-        self._become_websocket(header(response, "sec-websocket-extensions"), http.positions)
+        self._become_websocket(header(response, "sec-websocket-extensions"), http)
 
-    def _become_websocket(self, extensions: str | None, positions: dict[Sender, int]) -> None:
+    def _become_websocket(self, extensions: str | None, http: HttpConversation) -> None:
         self.protocol = "ws"
         try:
             deflate = parse_extensions(extensions) if extensions else None
@@ -340,7 +345,10 @@ class Connection:
         self._stage = _Stage.WEBSOCKET
         for name in SENDERS:
             inflater = self._inflater(deflate, name) if deflate else None
-            self._readers[name] = WebSocketReader(name, self._limits, self.ledger, position=positions[name], inflater=inflater)
+            known = name == "server" or not http.client_lost
+            self._readers[name] = WebSocketReader(
+                name, self._limits, self.ledger, position=http.positions[name], inflater=inflater, boundary_known=known
+            )
 
     def _inflater(self, deflate: Deflate, sender: Sender) -> Inflater:
         if sender == "client":

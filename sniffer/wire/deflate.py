@@ -98,10 +98,12 @@ class Inflater:
             self._context = zlib.decompressobj(self._bits)
         context = self._context
         try:
-            message = context.decompress(payload + _TAIL, self._limit)
+            message = context.decompress(payload, self._limit)
             if context.eof:
                 message = self._after_final_block(message)
                 context = self._context
+            elif not context.unconsumed_tail and context.decompress(_TAIL):
+                raise self._failed("ends inside a block")
         except zlib.error as error:
             raise self._failed(f"not deflate data: {error}") from None
         if context.unconsumed_tail:
@@ -125,7 +127,7 @@ class Inflater:
 
     def _after_final_block(self, message: bytes) -> bytes:
         """The message held a block with BFINAL set (section 7.2.3.4): another deflate stream begins, in the same window."""
-        rest = self._context.unused_data
+        rest = self._context.unused_data + _TAIL
         while True:
             window = (b"".join(self._history) + message)[-_WINDOW:]
             self._context = zlib.decompressobj(self._bits, window) if window else zlib.decompressobj(self._bits)

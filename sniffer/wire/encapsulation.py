@@ -31,6 +31,8 @@ _MPLS = frozenset({0x8847, 0x8848})
 _PPPOE_SESSION = 0x8864
 _TRANSPARENT_ETHERNET = 0x6558
 _ERSPAN_I_II, _ERSPAN_III = 0x88BE, 0x22EB
+_MAX_LENGTH, _LLC_SNAP = 1500, b"\xaa\xaa\x03\x00\x00\x00"
+"""IEEE 802.3: up to here the field is a length, and LLC with SNAP (RFC 1042) says what follows."""
 _PPP_IPV4, _PPP_IPV6 = 0x0021, 0x0057
 _AF_INET = 2
 _AF_INET6 = frozenset({10, 23, 24, 28, 30})
@@ -96,6 +98,9 @@ def network_payload(data: bytes, at: int, ethertype: int) -> int | None:
                 return None
             ethertype = _U16(data, at + 12)[0]
             at += _ETHERNET_HEADER
+        elif ethertype <= _MAX_LENGTH and data[at : at + 6] == _LLC_SNAP and size >= at + 8:
+            ethertype = _U16(data, at + 6)[0]
+            at += 8
         else:
             return None
     return None

@@ -15,7 +15,7 @@ from sniffer.config import SECOND, Limits
 from sniffer.model import CHECKSUM_UNKNOWN, Loss, Packet
 from sniffer.wire.connection import Connection, Delivery, endpoints
 from sniffer.wire.encapsulation import LINK_ETHERNET
-from sniffer.wire.packet import ACK, RST, SYN, PacketDecoder, Segment, is_partial_sum
+from sniffer.wire.packet import ACK, FIN, RST, SYN, PacketDecoder, Segment, is_partial_sum
 from sniffer.wire.reassembly import HALF_SPACE, SEQUENCE_MASK, Stream
 from sniffer.wire.side import Side
 from sniffer.wire.stream import CAPTURE_ENDED
@@ -209,7 +209,7 @@ class Engine:
         if self._watch is not None and not self._watch(key):
             self._ignore(key)
             return None
-        if segment.flags & RST or not (segment.flags & SYN or segment.payload or segment.missing):
+        if segment.flags & RST or (segment.flags & FIN and not segment.payload):
             return None  # the tail of a connection that is gone
         if len(self.connections) >= self._limits.connections:
             oldest = min(self.connections.values(), key=lambda connection: connection.last_seen)

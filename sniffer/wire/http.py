@@ -111,6 +111,8 @@ class HttpConversation:
         self._waiting: dict[Sender, list[Data]] = {"client": [], "server": []}
         self._latest: dict[Sender, int] = {"client": 0, "server": 0}
         self._proposed_switch = False
+        self.client_lost = False
+        """Bytes of a request are missing: the answers alone are read on."""
         self.positions: dict[Sender, int] = {"client": 0, "server": 0}
         self.messages: list[tuple[Sender, WireMessage]] = []
         self.switched: tuple[HttpHead | None, HttpHead] | None = None
@@ -124,6 +126,14 @@ class HttpConversation:
         held = self._waiting[sender]
         if len(held) > 1 and not self.switched and sum(len(data) for _, _, data in held) > self._limits.body_bytes:
             raise HttpError(f"over {self._limits.body_bytes} bytes that belong to no message")
+
+    def lose_client(self) -> None:
+        """Bytes are missing on the client's side; whether it goes on as HTTP only the server's answer can tell."""
+        self.client_lost = True
+        self._first_request_seen = False
+        self._requests.clear()
+        self._readers.pop("client", None)
+        self._advance()
 
     def end(self, sender: Sender, time: int) -> None:
         """This side ends: a response without a length ends with it."""
@@ -150,7 +160,7 @@ class HttpConversation:
     def _advance(self) -> None:
         progress = True
         while progress and not self.switched:
-            progress = self._read("client") if not self._proposed_switch else False
+            progress = self._read("client") if not self._proposed_switch and not self.client_lost else False
             if not self.switched and (self._requests or not self._first_request_seen):
                 progress = self._read("server") or progress
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from sniffer.config import Limits
 from sniffer.model import CHECKSUM_UNKNOWN, Packet
-from sniffer.wire.encapsulation import MAX_HEADERS, find_ip, gre_payload, vxlan_payload
+from sniffer.wire.encapsulation import LINK_TYPES, MAX_HEADERS, find_ip, gre_payload, vxlan_payload
 from sniffer.wire.fragments import Fragments
 
 FIN: Final = 0x01
@@ -30,6 +30,10 @@ _IPV4_HEADER = Struct("!BBHHHBB2x4s4s").unpack_from
 _IPV6_HEADER = Struct("!IHBB16s16s").unpack_from
 _TCP_HEADER = Struct("!4xIIH2xH").unpack_from
 _UDP_DESTINATION = Struct("!2xH").unpack_from
+
+
+_LINK_TYPES_COUNTED: Final = 64
+"""Unknown link types that are told apart; a file names a handful."""
 
 
 class Segment(NamedTuple):
@@ -68,12 +72,16 @@ class PacketDecoder:
         """`lose(time, bytes, reason)` hears of what looked like TCP but could not be read."""
         self._lose = lose
         self._fragments = Fragments(limits, lose)
+        self._unsupported: dict[int, tuple[int, int, int]] = {}  # by link type: first time, packets, bytes
         self.ignored = 0
         """Packets that carry no TCP."""
 
     def decode(self, packet: Packet) -> Segment | None:
         """The segment in `packet`, or None: another protocol, a fragment of an unfinished datagram, or unreadable."""
         time, link_type, data, _, mark = packet
+        if link_type not in LINK_TYPES:
+            self._count_unsupported(packet)
+            return None
         at = find_ip(link_type, data)
         for _ in range(MAX_HEADERS):
             if at is None:
@@ -89,8 +97,17 @@ class PacketDecoder:
         return None
 
     def flush(self, time: int) -> None:
-        """The capture ends: unfinished IP datagrams are lost."""
+        """The capture ends: unfinished IP datagrams are lost, and so is what came over links that are not known."""
         self._fragments.flush(time)
+        for link_type, (first, packets, size) in self._unsupported.items():
+            self._lose(first, size, f"link type {link_type} is not supported: {packets} packets")
+        self._unsupported.clear()
+
+    def _count_unsupported(self, packet: Packet) -> None:
+        time, link_type, _, length, _ = packet
+        first, packets, size = self._unsupported.get(link_type, (time, 0, 0))
+        if packets or len(self._unsupported) < _LINK_TYPES_COUNTED:
+            self._unsupported[link_type] = (first, packets + 1, size + length)
 
     def _tunnel(self, data: bytes, protocol: int, start: int) -> int | None:
         """Offset of the IP header inside what `protocol` carries at `start`."""
@@ -139,7 +156,7 @@ class PacketDecoder:
                 break
             if len(data) < start + 8:
                 self._short(packet)
-            return None
+                return None
             following = data[start]
             if protocol == _FRAGMENT:
                 field = int.from_bytes(data[start + 2 : start + 4])
@@ -170,7 +187,8 @@ class PacketDecoder:
         length = end - start
         checksum_ok = (
             mark != CHECKSUM_UNKNOWN
-            or (not cut and sum_is_zero(addresses + data[start:end], length, _TCP))
+            or cut > 0  # nobody can tell, and `missing` keeps the payload from being used
+            or sum_is_zero(addresses + data[start:end], length, _TCP)
             or is_partial_sum(addresses, length, checksum)
         )
         payload = data[start + header : end]

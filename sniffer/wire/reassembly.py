@@ -32,6 +32,8 @@ HALF_SPACE: Final = 1 << 31
 
 NOT_CAPTURED: Final = "not captured"
 CONFLICT: Final = "overlapping segments disagree"
+_PLAUSIBLE_AHEAD: Final = 1 << 20
+"""How far beyond what was seen a RST may stand and still be believed: about a window."""
 _REMEMBERED: Final = 64
 """Byte ranges of unusable segments that are remembered, to name the reason of a gap."""
 
@@ -113,7 +115,9 @@ class Stream:
         return self._end_offset is not None and self.offset >= self._end_offset
 
     def _acked_offset(self) -> int:
-        return self.offset + sequence_difference(self.acked, self.next_seq)
+        """Up to here the peer has taken bytes. A FIN takes a sequence number, but is no byte."""
+        acked = self.offset + sequence_difference(self.acked, self.next_seq)
+        return acked if self._end_offset is None else min(acked, self._end_offset)
 
     # --- segments --------------------------------------------------------------------------------------------------------
 
@@ -143,6 +147,13 @@ class Stream:
         if self._end_offset is None and offset >= self.offset:
             self._end_offset = offset
 
+    def reset(self, seq: int) -> None:
+        """A RST at `seq`: where the sender stood. One from far outside is no word of this sender's."""
+        self.clean = False
+        ahead = sequence_difference(seq, self.next_seq)
+        if self.started and self._end_offset is None and 0 < ahead <= _PLAUSIBLE_AHEAD:
+            self._end_offset = self.offset + ahead
+
     def unusable(self, time: int, seq: int, length: int, reason: str) -> None:
         """A segment whose bytes cannot be used: they stay a hole, and `reason` will be its reason."""
         offset = self.offset + sequence_difference(seq, self.next_seq)
@@ -156,14 +167,10 @@ class Stream:
         """The peer acknowledges everything before sequence number `ack`."""
         if sequence_difference(ack, self.acked) > 0:
             self.acked = ack
-        if self._hole_acked_since is None and sequence_difference(self.acked, self.next_seq) > self._phantom():
+        if self._hole_acked_since is None and self._acked_offset() > self.offset:
             self._hole_acked_since = time
             self._update_clean()
         self._check_hole(time)
-
-    def _phantom(self) -> int:
-        """The FIN takes a sequence number, but no byte of the stream."""
-        return 1 if self._end_offset is not None and self._end_offset <= self.offset else 0
 
     def _append(self, offset: int, time: int, payload: bytes) -> None:
         self.items.append((offset, time, payload))
@@ -276,8 +283,7 @@ class Stream:
 
     def _hole_advanced(self, time: int) -> None:
         """The hole was filled, or its beginning was: another one starts its own wait."""
-        acked_past = sequence_difference(self.acked, self.next_seq) > self._phantom()
-        self._hole_acked_since = time if acked_past else None
+        self._hole_acked_since = time if self._acked_offset() > self.offset else None
         beyond = bool(self._held) or any(end > self.offset for _, end, _ in self._unusable)
         self._hole_seen_since = time if beyond else None
 
@@ -286,7 +292,7 @@ class Stream:
     def _check_hole(self, time: int) -> None:
         limits = self._limits
         if self._hole_acked_since is not None and time - self._hole_acked_since >= limits.gap_wait:
-            self._skip_to(self._hole_acked_since + limits.gap_wait, self._acked_offset() - self._phantom(), None)
+            self._skip_to(self._hole_acked_since + limits.gap_wait, self._acked_offset(), None)
         elif self._hole_seen_since is not None and time - self._hole_seen_since >= limits.gap_wait_unacknowledged:
             self.give_up(self._hole_seen_since + limits.gap_wait_unacknowledged, None)
 
@@ -363,7 +369,7 @@ class Stream:
         self._ended = True
         while self._held:
             self._skip_to(time, self._held[0][0], None)
-        extent = max(self._acked_offset() - self._phantom(), self._end_offset or 0, *(b for _, b, _ in self._unusable), 0)
+        extent = max(self._acked_offset(), self._end_offset or 0, *(b for _, b, _ in self._unusable), 0)
         if self.started and extent > self.offset:
             self._skip_to(time, extent, None)
         items = self.items

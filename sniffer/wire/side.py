@@ -26,7 +26,7 @@ CUT: Final = "cut by the snap length"
 class Side:
     """Stream and trust of one sender."""
 
-    __slots__ = ("doubtful", "finished", "latest", "lost_before", "name", "reset", "stream", "verified")
+    __slots__ = ("doubtful", "finished", "latest", "lost_before", "name", "stream", "verified")
 
     def __init__(self, name: Sender, limits: Limits) -> None:
         self.name: Sender = name
@@ -34,7 +34,6 @@ class Side:
         self.verified = False
         self.doubtful: list[Segment] = []
         self.finished = False  # a FIN was seen
-        self.reset = False
         self.latest = 0
         self.lost_before = 0
 

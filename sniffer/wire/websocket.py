@@ -17,7 +17,7 @@ from typing import Final
 from websockets.speedups import apply_mask
 
 from sniffer.config import Limits
-from sniffer.model import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_TEXT, Sender, WireMessage
+from sniffer.model import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PONG, OPCODE_TEXT, Sender, WireMessage
 from sniffer.wire.deflate import InflateError, Inflater
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.resync import Resync
@@ -29,6 +29,8 @@ OPCODE_CONTINUATION: Final = 0x0
 _FIN_DATA: Final = frozenset({FIN | OPCODE_TEXT, FIN | OPCODE_BINARY})
 _FIN_TEXT_DEFLATED: Final = FIN | RSV1 | OPCODE_TEXT
 _MASKED: Final = 0x80
+
+_AFTER_FAILURE: Final = "after a frame that makes a receiver fail the connection"
 
 Head = tuple[int, bool, int, int]
 """(first byte, masked, offset of the payload, length of the payload)."""
@@ -90,11 +92,13 @@ class WebSocketReader:
         position: int = 0,
         inflater: Inflater | None = None,
         handshake_seen: bool = True,
+        boundary_known: bool = True,
     ) -> None:
         """`position`: of the next message. `inflater`: where permessage-deflate was agreed on.
 
         `handshake_seen` False: joined in the middle. Frame boundaries must be found, and a compressed message counts only if
-        it inflates without any text before it: zlib refuses a reference to text that it was not given.
+        it inflates without any text before it: zlib refuses a reference to text that it was not given. `boundary_known` False:
+        the parameters are known, but not where this side's first frame begins.
         """
         self.sender = sender
         self.position = position
@@ -116,9 +120,12 @@ class WebSocketReader:
         self._discard: _Discard | None = None
         self._masked: bool | None = None if not handshake_seen else sender == "client"
         self._resync: Resync | None = None
+        self._failed = False
         self._out: list[WireMessage] = []
-        if not handshake_seen:
+        if not handshake_seen or not boundary_known:
             self._resync = self._new_resync()
+        if not boundary_known:
+            self._poison()
 
     @property
     def synchronised(self) -> bool:
@@ -143,7 +150,7 @@ class WebSocketReader:
                 time = item[1]
                 if time > self._latest:
                     self._latest = time
-                if self._pending_bytes or self._discard or self._resync:
+                if self._pending_bytes or self._discard or self._resync or self._failed:
                     self._continue(item)
                 else:
                     self._frames(item[0], time, item[2])
@@ -181,6 +188,9 @@ class WebSocketReader:
                 start += 4
             stop = start + length
             if stop > size:
+                if length >> 63:
+                    self._fail(offset + at, began, size - at, "a frame of 2^63 bytes or more")
+                    return
                 if length > limit and start <= size:
                     self._too_long(offset + at, began, first, stop - at, size - at)
                     return
@@ -197,6 +207,9 @@ class WebSocketReader:
                 self._message(OPCODE_TEXT, True, began, offset + at, payload)
             else:
                 self._frame(first, began, offset + at, payload)
+                if self._failed:
+                    self._lose(offset + stop, began, size - stop, _AFTER_FAILURE, messages=None)
+                    return
             at = stop
             if carried is not None:
                 began, carried = carried, None
@@ -210,16 +223,11 @@ class WebSocketReader:
     def _frame(self, first: int, began: int, offset: int, payload: bytes) -> None:
         """A whole frame that is not simply a whole message."""
         opcode = first & 0x0F
-        if opcode >= OPCODE_CLOSE:
-            if opcode > 0xA or first & 0x70:
-                self._lose(offset, began, len(payload), "reserved opcode or bits in a control frame")
-            else:
-                self._emit(opcode, began, payload)
+        if OPCODE_CLOSE <= opcode <= OPCODE_PONG and first & FIN:
+            self._emit(opcode, began, payload)
             return
         if opcode > OPCODE_BINARY or first & 0x30:
-            self._lose(offset, began, len(payload), f"reserved opcode or bits (first byte 0x{first:02x})")
-            if opcode <= OPCODE_BINARY and not first & FIN:
-                self._broken = True
+            self._fail(offset, began, len(payload), f"reserved opcode or bits, or a control frame in pieces (0x{first:02x})")
             return
         if opcode != OPCODE_CONTINUATION:
             if self._fragments is not None:
@@ -279,7 +287,9 @@ class WebSocketReader:
     def _continue(self, item: Data) -> None:
         """More bytes for what is under way: a frame, a discard, or the search for a frame boundary."""
         offset, time, data = item
-        if self._resync is not None:
+        if self._failed:
+            self._lose(offset, time, len(data), _AFTER_FAILURE, messages=None)
+        elif self._resync is not None:
             self._search(item)
         elif self._discard is not None:
             taken = min(self._discard.left, len(data))
@@ -347,11 +357,27 @@ class WebSocketReader:
     def _lose(self, offset: int, began: int, length: int, reason: str, messages: int | None = 1) -> None:
         self._ledger.tally(self.sender, "websocket", reason, time=began, offset=offset, length=length, messages=messages)
 
+    def _fail(self, offset: int, began: int, length: int, reason: str) -> None:
+        """A frame that makes a receiver fail the connection (section 5.2): nothing that follows is a message."""
+        self._failed = True
+        self._lose(offset, began, length, reason)
+        if self._fragments is not None:
+            self._drop_fragments("message torn by a broken frame")
+
+    def _lose_sync(self, reason: str) -> None:
+        if self._fragments is not None:
+            self._drop_fragments(reason)
+        self._broken = False
+        self._poison()
+        self._resync = self._new_resync()
+
     # --- holes -----------------------------------------------------------------------------------------------------------
 
     def _gap(self, gap: Gap) -> None:
         if gap.time > self._latest:
             self._latest = gap.time
+        if self._failed:
+            return
         if self._resync is not None:
             self._lose_buffered(self._resync, "between a gap and the next proved frame")
             self._resync = self._new_resync()
@@ -379,11 +405,7 @@ class WebSocketReader:
                         self._finish_discard()
                     return
             self._lose(self._offset, self._began, len(data), "message torn by a gap")
-        if self._fragments is not None:
-            self._drop_fragments("message torn by a gap")
-        self._broken = False
-        self._poison()
-        self._resync = self._new_resync()
+        self._lose_sync("message torn by a gap")
 
     def _new_resync(self) -> Resync:
         return Resync(self._masked, self._inflater is not None, self._limits)
@@ -405,7 +427,7 @@ class WebSocketReader:
         self._broken = resync.begins_inside_message
         self._resync = None
         for chunk in chunks:
-            if self._pending_bytes or self._discard:
+            if self._pending_bytes or self._discard or self._failed:
                 self._continue(chunk)
             else:
                 self._frames(*chunk)
