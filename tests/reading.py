@@ -49,10 +49,7 @@ class Reading:
                         seen.messages[sender].append((OPCODE_NAMES[opcode], payload))
         for connection in output.closed:
             self.connections.setdefault(connection.id, Seen(connection))
-        for loss in output.losses:
-            self.losses.append(loss)
-            if loss.connection_id is not None and loss.connection_id in self.connections:
-                self.connections[loss.connection_id].losses.append(loss)
+        self.losses += output.losses
 
     def all_messages(self) -> list[tuple[str, str, bytes]]:
         return [
@@ -70,6 +67,9 @@ def read_blocks(blocks: Iterable[list[Packet]], limits: Limits | None = None) ->
     for block in blocks:
         reading.add(engine.feed(block))
     reading.add(engine.finish())
+    for loss in reading.losses:
+        if loss.connection_id is not None:
+            reading.connections[loss.connection_id].losses.append(loss)
     return reading
 
 

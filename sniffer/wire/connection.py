@@ -171,6 +171,8 @@ class Connection:
         for side, items in ((self.client, client), (self.server, server)):
             if side.stream.lost != side.lost_before:
                 self._record_gaps(side, items)
+            if items:
+                side.latest = max(side.latest, _when(items[-1]))
         todo = self._todo = {"client": client, "server": server}
         out: Delivery = []
         while todo["client"] or todo["server"]:
