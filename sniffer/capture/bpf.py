@@ -27,7 +27,7 @@ WHOLE_PACKET: Final = 0xFFFFFFFF
 
 _LD_WORD, _LD_HALF, _LD_BYTE = 0x40, 0x48, 0x50  # BPF_LD | BPF_IND | size: A = packet[X + k]
 _LD_HALF_AT, _LD_BYTE_AT = 0x28, 0x30  # BPF_LD | BPF_ABS: A = packet[k]
-_LDX = 0x01  # BPF_LDX | BPF_IMM: X = k
+_LD, _LDX = 0x00, 0x01  # BPF_LD, BPF_LDX | BPF_IMM: A = k, X = k
 _AND, _SHIFT_LEFT, _ADD_X = 0x54, 0x64, 0x0C  # BPF_ALU: A &= k, A <<= k, A += X
 _TAX = 0x07  # X = A
 _JUMP, _JUMP_EQUAL, _JUMP_SET = 0x05, 0x15, 0x45  # BPF_JMP: always, if A == k, if A & k
@@ -37,13 +37,14 @@ _ETHERNET, _RAW = 1, 101  # LINKTYPE_ values
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _VLAN_TAGS = (0x8100, 0x88A8, 0x9100)  # 802.1Q, 802.1ad, and what came before 802.1ad
 _TCP = 6
+_GROUP = 250
 _EXTENSIONS = (0, 43, 44, 51, 60)  # hop-by-hop, routing, fragment, authentication, destination options
 
 
 class _Assembler:
     """Instructions with named targets; all jumps lead forward.
 
-    A conditional jump reaches 255 instructions only, so each is followed by an unconditional one, which reaches all.
+    A conditional jump reaches 255 instructions only, so an unconditional one, which reaches all, stands close behind.
     """
 
     def __init__(self) -> None:
@@ -57,6 +58,13 @@ class _Assembler:
     def jump_if(self, code: int, k: int, label: str) -> None:
         """Go to `label` if A compares; else fall through."""
         self._code += [(code, 0, 1, k), (_JUMP, 0, 0, label)]
+
+    def jump_if_any(self, values: Sequence[int], label: str) -> None:
+        """Go to `label` if A equals one of `values`: one instruction a value, and two for each `_GROUP`."""
+        for start in range(0, len(values), _GROUP):
+            group = values[start : start + _GROUP]
+            self._code += [(_JUMP_EQUAL, len(group) - index, 0, value) for index, value in enumerate(group)]
+            self._code += [(_JUMP, 0, 0, 1), (_JUMP, 0, 0, label)]
 
     def jump_unless(self, code: int, k: int, label: str) -> None:
         """Go to `label` unless A compares; else fall through."""
@@ -92,15 +100,20 @@ def compile_filter(link_type: int, hosts: Sequence[str], ports: Sequence[int]) -
         _raw(out)
     else:
         raise UsageError(f"--host and --port cannot filter an interface of link type {link_type}; leave them out")
-    for version, first_port in (4, 0), (6, 40):
-        wanted = [address for address in addresses if address.version == version]
-        out.label(f"ip{version}")
-        if hosts:
-            _match_hosts(out, version, wanted)
-        out.label(f"next{version}")
-        (_next_ipv4 if version == 4 else _next_ipv6)(out, bool(ports))
-        if ports:
-            _match_ports(out, first_port, ports)
+    out.label("ip4")
+    if hosts:
+        _match_ipv4(out, [address for address in addresses if address.version == 4])
+    _next_ipv4(out)
+    out.label("ip6")
+    if hosts:
+        _match_ipv6(out, [address for address in addresses if address.version == 6])
+    _next_ipv6(out)
+    out.label("tcp")  # with X at the TCP header
+    if ports:
+        for field in (0, 2):  # source, destination
+            out.emit(_LD_HALF, field)
+            out.jump_if_any(ports, "accept")
+        out.emit(_RETURN, 0)
     out.label("accept")
     out.emit(_RETURN, WHOLE_PACKET)
     program = out.program()
@@ -127,8 +140,7 @@ def _ethernet(out: _Assembler) -> None:
         out.jump_if(_JUMP_EQUAL, _IPV4, "ip4")
         out.jump_if(_JUMP_EQUAL, _IPV6, "ip6")
         if tags < 2:
-            for tag in _VLAN_TAGS:
-                out.jump_if(_JUMP_EQUAL, tag, f"tags{tags + 1}")
+            out.jump_if_any(_VLAN_TAGS, f"tags{tags + 1}")
         out.emit(_RETURN, 0)
 
 
@@ -142,54 +154,52 @@ def _raw(out: _Assembler) -> None:
     out.emit(_RETURN, 0)
 
 
-def _match_hosts(out: _Assembler, version: int, hosts: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> None:
-    """Go to `next4` or `next6` if source or destination is one of `hosts`; else drop."""
-    first, size = (12, 4) if version == 4 else (8, 16)
-    for field in (first, first + size):
+def _match_ipv4(out: _Assembler, hosts: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> None:
+    """Fall through if source or destination is one of `hosts`; else drop."""
+    for field in (12, 16):
+        out.emit(_LD_WORD, field)
+        out.jump_if_any([int(host) for host in hosts], "next4")
+    out.emit(_RETURN, 0)
+    out.label("next4")
+
+
+def _match_ipv6(out: _Assembler, hosts: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> None:
+    """The same, for addresses of four words."""
+    for field in (8, 24):
         for index, host in enumerate(hosts):
-            other = f"not{version}.{field}.{index}"
-            for at in range(0, size, 4):
+            other = f"not {field} {index}"
+            for at in range(0, 16, 4):
                 out.emit(_LD_WORD, field + at)
                 out.jump_unless(_JUMP_EQUAL, int.from_bytes(host.packed[at : at + 4]), other)
-            out.emit(_JUMP, f"next{version}")
+            out.emit(_JUMP, "next6")
             out.label(other)
     out.emit(_RETURN, 0)
+    out.label("next6")
 
 
-def _next_ipv4(out: _Assembler, ports: bool) -> None:
-    """Fall through with X at the TCP header; drop what is not TCP."""
+def _next_ipv4(out: _Assembler) -> None:
+    """Go to `tcp` with X at the TCP header, or to `accept` for a fragment without one; drop what is not TCP."""
     out.emit(_LD_BYTE, 9)
-    out.jump_if(_JUMP_EQUAL, _TCP, "tcp4")
+    out.jump_if(_JUMP_EQUAL, _TCP, "tcp over ip4")
     out.emit(_RETURN, 0)
-    out.label("tcp4")
-    if ports:
-        out.emit(_LD_HALF, 6)
-        out.jump_if(_JUMP_SET, 0x1FFF, "accept")  # a fragment, not the first
-        out.emit(_LD_BYTE, 0)
-        out.emit(_AND, 0x0F)
-        out.emit(_SHIFT_LEFT, 2)  # header length
-        out.emit(_ADD_X)
-        out.emit(_TAX)
-    else:
-        out.emit(_RETURN, WHOLE_PACKET)
+    out.label("tcp over ip4")
+    out.emit(_LD_HALF, 6)
+    out.jump_if(_JUMP_SET, 0x1FFF, "accept")  # an offset: not the first fragment
+    out.emit(_LD_BYTE, 0)
+    out.emit(_AND, 0x0F)
+    out.emit(_SHIFT_LEFT, 2)  # header length
+    out.emit(_ADD_X)
+    out.emit(_TAX)
+    out.emit(_JUMP, "tcp")
 
 
-def _next_ipv6(out: _Assembler, ports: bool) -> None:
-    """Fall through if TCP follows at once; accept extension headers; drop the rest."""
+def _next_ipv6(out: _Assembler) -> None:
+    """Fall through with X at the TCP header, or go to `accept` for an extension header; drop the rest."""
     out.emit(_LD_BYTE, 6)
-    out.jump_if(_JUMP_EQUAL, _TCP, "tcp6")
-    for extension in _EXTENSIONS:
-        out.jump_if(_JUMP_EQUAL, extension, "accept")
+    out.jump_if_any(_EXTENSIONS, "accept")
+    out.jump_if(_JUMP_EQUAL, _TCP, "tcp over ip6")
     out.emit(_RETURN, 0)
-    out.label("tcp6")
-    if not ports:
-        out.emit(_RETURN, WHOLE_PACKET)
-
-
-def _match_ports(out: _Assembler, at: int, ports: Sequence[int]) -> None:
-    """Go to `accept` if source or destination port, at X + `at`, is one of `ports`; else drop."""
-    for field in (at, at + 2):
-        out.emit(_LD_HALF, field)
-        for port in ports:
-            out.jump_if(_JUMP_EQUAL, port, "accept")
-    out.emit(_RETURN, 0)
+    out.label("tcp over ip6")
+    out.emit(_LD, 40)
+    out.emit(_ADD_X)
+    out.emit(_TAX)

@@ -8,6 +8,7 @@ most, at the end of a segment; the next run begins a new one.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -138,6 +139,9 @@ class JournalWriter:
         except OSError as error:
             self._give_up_segment()
             raise self._unwritable(error) from None
+        finally:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
 
     def _make_room(self) -> None:
         """Delete the oldest segments until one more fits."""
@@ -244,7 +248,8 @@ class JournalReader:
         self._packets, self._bytes, self._counted = loaded, 0, True
         self._loaded = loaded
         if not follow:
-            self.total_bytes = sum(path.stat().st_size for _, path in segments(folder))
+            with contextlib.suppress(FileNotFoundError):  # deleted this moment, by a writer that still runs
+                self.total_bytes = sum(path.stat().st_size for _, path in segments(folder))
 
     def blocks(self) -> Iterator[list[Packet]]:
         """See `PacketSource`."""

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sniffer.capture.journal import JournalReader, JournalWriter
+from sniffer.capture.pcapfile import open_capture
+from sniffer.errors import JournalError
+from tests.unit.capture.files import read_all
+
+AT = 1_700_000_000_123_456_789
+SMALL = 64 << 10
+
+
+def make(count, start=0, size=100):
+    return [(AT + n, 1, b"%06d" % n + bytes(n % size), size + 20, n % 3) for n in range(start, start + count)]
+
+
+def captured(packets):
+    return sum(len(packet[2]) for packet in packets)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "journal"
+    path.mkdir(mode=0o700)
+    return path
+
+
+def test_what_is_written_is_read(folder):
+    writer = JournalWriter(folder, [("lo", 1), ("tun0", 101)])
+    first, second = make(1000), [(at, 101, *rest) for at, _, *rest in make(500, 1000)]
+    writer.write(first)
+    writer.write([])
+    writer.write(second, interface=1)
+    writer.statistics(3)
+    writer.flush()
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    packets, error = read_all(reader)
+    assert error is None
+    assert packets == first + second
+    assert reader.name == f"lo@{os.uname().nodename}"
+    assert reader.identity == writer.identity
+    assert reader.kernel_drops == 3
+    assert reader.losses == []
+    assert reader.ended
+    assert reader.bytes_read == reader.total_bytes
+    (segment,) = folder.iterdir()
+    assert stat.S_IMODE(segment.stat().st_mode) == 0o600
+    assert read_all(open_capture(segment)) == (packets, None)  # `sniffer replay` of a segment: the same packets, the same marks
+
+
+def test_nobody_counts_drops(folder):
+    writer = JournalWriter(folder, [("lo", 1)])
+    writer.statistics(None)
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    assert read_all(reader) == ([], None)
+    assert reader.kernel_drops is None
+
+
+def test_segments_rotate_and_are_bounded(folder):
+    """64 KiB segments, 256 KiB in all: the oldest go, and the reader says how much of them was never read."""
+    writer = JournalWriter(folder, [("lo", 1)], segment_bytes=SMALL, max_bytes=4 * SMALL)
+    packets = make(10_000)
+    for start in range(0, 10_000, 700):
+        writer.write(packets[start : start + 700])
+    writer.statistics(5)
+    writer.close()
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    assert max(sizes) <= SMALL + 100
+    assert sum(sizes) <= 4 * SMALL + 100
+    reader = JournalReader(folder, follow=False)
+    blocks = reader.blocks()
+    read = next(blocks)
+    assert reader.position == 10_000 - len(packets) + packets.index(read[0])
+    read = read + [packet for found in blocks for packet in found]
+    missing = len(packets) - len(read)
+    assert missing > 1000
+    assert packets[missing:] == read
+    (loss,) = reader.losses
+    assert loss.bytes == captured(packets[:missing])
+    assert f"{missing} packets" in loss.reason
+    assert (loss.from_time, loss.to_time) == (None, read[0][0])
+    assert reader.kernel_drops == 5
+
+
+@pytest.mark.parametrize("loaded", [100, 9_000])
+def test_what_was_loaded_before_it_was_deleted_is_no_loss(folder, loaded):
+    writer = JournalWriter(folder, [("lo", 1)], segment_bytes=SMALL, max_bytes=4 * SMALL)
+    packets = make(10_000)
+    writer.write(packets)
+    writer.close()
+    reader = JournalReader(folder, follow=False, loaded=loaded)
+    blocks = reader.blocks()
+    read = next(blocks)
+    missing = reader.position - loaded
+    assert packets[reader.position] == read[0]
+    read_all_of = [packet for found in blocks for packet in found]
+    assert len(read) + len(read_all_of) < 9_000
+    assert [f"{missing} packets" in loss.reason and loss.bytes is None for loss in reader.losses] == [True] * (missing > 0)
+
+
+def test_a_reader_that_is_overtaken_says_so(folder):
+    writer = JournalWriter(folder, [("lo", 1)], segment_bytes=SMALL, max_bytes=4 * SMALL)
+    packets = make(20_000)
+    writer.write(packets[:100])
+    done = []
+    reader = JournalReader(folder, stop=lambda: bool(done))
+    blocks = reader.blocks()
+    read = next(blocks)
+    writer.write(packets[100:])
+    writer.close()
+    done.append(True)
+    read = read + [packet for found in blocks for packet in found]
+    (loss,) = reader.losses
+    gap = int(loss.reason.split(": ")[1].split()[0])
+    held = packets.index(read[-1]) + 1 - gap
+    assert held == len(read)  # every packet is read or counted as lost
+    first_after = read.index(next(packet for packet, expected in zip(read, packets, strict=False) if packet != expected))
+    assert loss.bytes == captured(packets[first_after : first_after + gap])
+    assert loss.from_time == packets[first_after - 1][0]
+
+
+def test_one_packet_larger_than_a_segment(folder):
+    writer = JournalWriter(folder, [("lo", 1)], segment_bytes=SMALL, max_bytes=16 * SMALL)
+    packets = [(AT, 1, bytes(200_000), 200_000, 2)] * 3
+    writer.write(packets)
+    writer.close()
+    assert read_all(JournalReader(folder, follow=False)) == (packets, None)
+
+
+def test_runs_follow_one_another(folder):
+    identities = set()
+    for run in range(3):
+        writer = JournalWriter(folder, [("lo", 1)])
+        identities.add(writer.identity)
+        writer.write(make(10, run * 10))
+        writer.statistics(run)
+        writer.statistics(run + 1)
+        writer.close()
+        writer.close()
+    reader = JournalReader(folder, follow=False)
+    packets, error = read_all(reader)
+    assert error is None
+    assert packets == make(30)
+    assert identities == {reader.identity}
+    assert reader.kernel_drops == 6  # 1 + 2 + 3
+    assert reader.losses == []
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_following_waits_and_ends_when_told_after_reading_what_is_there(folder):
+    done = []
+    reader = JournalReader(folder, stop=lambda: bool(done))
+    blocks = reader.blocks()
+    started = time.monotonic()
+    assert next(blocks) == next(blocks) == []
+    assert 0.04 < time.monotonic() - started < 1
+    writer = JournalWriter(folder, [("lo", 1)])
+    writer.write(make(5))
+    assert next(block for block in blocks if block) == make(5)
+    assert not reader.ended
+    assert next(blocks) == []
+    writer.write(make(5, 5))
+    writer.close()
+    done.append(True)
+    assert [packet for found in blocks for packet in found] == make(5, 5)
+    assert reader.ended
+
+
+CRASHING = """
+import os, signal, sys
+from pathlib import Path
+from sniffer.capture.journal import JournalWriter
+writer = JournalWriter(Path(sys.argv[1]), [("lo", 1)])
+writer.write([(n, 1, b"%06d" % n, 6, 0) for n in range(1000)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_run_is_complete_and_marked(folder):
+    child = subprocess.run([sys.executable, "-c", CRASHING, folder], check=False)
+    assert child.returncode == -signal.SIGKILL
+    reader = JournalReader(folder, follow=False)
+    assert [len(found) for found in reader.blocks()] == [1000]
+    assert not reader.ended
+    writer = JournalWriter(folder, [("lo", 1)])
+    writer.write(make(7))
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    packets, error = read_all(reader)
+    assert error is None
+    assert len(packets) == 1007
+    assert ["without its end" in loss.reason for loss in reader.losses] == [True]
+
+
+def test_a_torn_end_is_waited_for_and_lost_once_a_newer_segment_is_there(folder):
+    writer = JournalWriter(folder, [("lo", 1)])
+    writer.write(make(100))
+    os.close(writer._lock)  # as if killed inside a batch
+    segment = folder / "00000001.pcapng"
+    os.truncate(segment, segment.stat().st_size - 50)
+    whole = 99
+    done = []
+    reader = JournalReader(folder, stop=lambda: bool(done))
+    blocks = reader.blocks()
+    assert len(next(blocks)) == whole
+    assert next(blocks) == []
+    assert reader.losses == []
+    writer = JournalWriter(folder, [("lo", 1)])
+    writer.write(make(3))
+    writer.close()
+    done.append(True)
+    assert [packet for found in blocks for packet in found] == make(3)
+    torn, unended = reader.losses
+    length = 32 + (len(make(100)[-1][2]) + 3) // 4 * 4
+    assert torn.bytes == length - 50
+    assert "inside a batch" in torn.reason
+    assert "without its end" in unended.reason
+
+
+def test_a_damaged_segment_is_one_loss(folder):
+    writer = JournalWriter(folder, [("lo", 1)], segment_bytes=SMALL, max_bytes=64 * SMALL)
+    packets = make(3000)
+    writer.write(packets)
+    writer.close()
+    segment = folder / "00000002.pcapng"
+    content = bytearray(segment.read_bytes())
+    content[30_000:30_100] = b"\xee" * 100
+    segment.write_bytes(content)
+    reader = JournalReader(folder, follow=False)
+    read, error = read_all(reader)
+    assert error is None
+    (loss,) = reader.losses
+    assert "00000002.pcapng" in loss.reason
+    assert 0 < loss.bytes <= SMALL
+    lost = len(packets) - len(read)
+    at = next(index for index, packet in enumerate(read) if packet != packets[index])
+    assert read == packets[:at] + packets[at + lost :]
+
+
+def test_foreign_files_are_left_alone_and_named(folder):
+    (folder / "notes.txt").write_text("x")
+    (folder / "00000001.pcapng").write_bytes(b"not one of ours")
+    writer = JournalWriter(folder, [("lo", 1)])
+    writer.write(make(3))
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    assert read_all(reader)[0] == make(3)
+    assert ["00000001.pcapng" in loss.reason for loss in reader.losses] == [True]
+    assert (folder / "notes.txt").exists()
+
+
+def test_segments_of_two_journals(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in folder, other:
+        writer = JournalWriter(path, [("lo", 1)])
+        writer.write(make(3))
+        writer.close()
+    shutil.copy(other / "00000001.pcapng", folder / "00000002.pcapng")
+    with pytest.raises(JournalError, match="two journals"):
+        list(JournalReader(folder, follow=False).blocks())
+
+
+@pytest.mark.parametrize("use", [lambda path: JournalWriter(path, [("lo", 1)]), lambda path: JournalReader(path, follow=False)])
+def test_missing_folder(tmp_path, use):
+    with pytest.raises(JournalError, match="mkdir"):
+        use(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match="mkdir"):
+        use(tmp_path / "file")
+
+
+def test_one_writer_at_a_time(folder):
+    writer = JournalWriter(folder, [("lo", 1)])
+    with pytest.raises(JournalError, match="another recording"):
+        JournalWriter(folder, [("lo", 1)])
+    writer.close()
+    JournalWriter(folder, [("lo", 1)]).close()
+
+
+def test_full_disk_loses_nothing_that_was_written(folder, monkeypatch):
+    """The disk takes part of a batch, then nothing, then has room again: whole packets count, the torn one is a loss."""
+    writer = JournalWriter(folder, [("lo", 1)])
+    writer.write(make(10))
+    real_write = os.write
+    room = [1000]
+
+    def write(descriptor, data):
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken = real_write(descriptor, data[: room[0]])
+        room[0] -= taken
+        return taken
+
+    monkeypatch.setattr(os, "write", write)
+    for start in 10, 30:
+        with pytest.raises(JournalError, match="No space left on device"):
+            writer.write(make(20, start))
+    assert [path.name for path in folder.iterdir()] == ["00000001.pcapng"]
+    monkeypatch.setattr(os, "write", real_write)
+    writer.write(make(5, 50))
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    packets, error = read_all(reader)
+    assert error is None
+    assert packets[:10] == make(10)
+    assert packets[-5:] == make(5, 50)
+    assert packets[10:-5] == make(len(packets) - 15, 10)
+    assert len(packets) > 20
+    assert [loss.reason.split(": ")[1] for loss in reader.losses] == ["its writer was stopped inside a batch"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to write where root writes")
+def test_a_segment_belongs_to_the_folders_owner(folder):
+    os.chown(folder, 12345, 12346)
+    JournalWriter(folder, [("lo", 1)]).close()
+    status = (folder / "00000001.pcapng").stat()
+    assert (status.st_uid, status.st_gid) == (12345, 12346)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_unwritable_folder(folder):
+    folder.chmod(0o500)
+    with pytest.raises(JournalError, match="cannot write"):
+        JournalWriter(folder, [("lo", 1)])
+
+
+def test_random_batches_while_a_reader_follows(folder):
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    writer = JournalWriter(folder, [("lo", 1)], segment_bytes=SMALL, max_bytes=1000 * SMALL)
+    done = []
+    reader = JournalReader(folder, stop=lambda: bool(done))
+    blocks = reader.blocks()
+    written, read = [], []
+    for _ in range(100):
+        batch = [
+            (AT + rng.randrange(10**9), 1, rng.randbytes(rng.choice((0, 1, 66, 1500))), rng.randrange(2**16), rng.randrange(3))
+            for _ in range(rng.randrange(200))
+        ]
+        writer.write(batch)
+        written += batch
+        while len(read) < len(written) - 500:
+            read += next(blocks)
+    writer.close()
+    done.append(True)
+    read += [packet for found in blocks for packet in found]
+    assert read == written
+    assert reader.losses == []
