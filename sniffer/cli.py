@@ -14,6 +14,7 @@ import typer
 from sniffer import __version__
 from sniffer.config import load_settings
 from sniffer.errors import SnifferError, UsageError
+from sniffer.model import Sender
 
 app = typer.Typer(
     name="sniffer",
@@ -170,22 +171,34 @@ def decode(
 ) -> None:
     """Decode message payloads, and print a JSON object for each row."""
     import json
+    from functools import partial
 
+    from sniffer.config import account_name, account_salt
+    from sniffer.exchanges import by_name
     from sniffer.exchanges import decode as engine
+    from sniffer.exchanges.base import ConnectionFacts
 
     if not venue:
         raise UsageError("--venue is missing; it names the exchange, as binance-spot")
     if sender not in ("client", "server"):
         raise UsageError(f"--sender {sender}: it is client or server")
-    problems: list[str] = []
+    problems = 0
+
+    def problem(file: str, reason: str) -> None:
+        nonlocal problems
+        problems += 1
+        print(f"sniffer: {file}: {reason}", file=sys.stderr)
+
+    whose = by_name(venue)
+    facts = ConnectionFacts(name_of=partial(account_name, account_salt()))
     if files:
-        rows = engine.decode_files(venue, sender, files, together=together, http=http, problem=problems.append)
+        paths = [Path(name) for name in files]
+        side: Sender = "client" if sender == "client" else "server"
+        rows = engine.decode_files(whose, side, paths, facts, problem, together=together, http=http)
     else:
-        rows = engine.decode_lines(venue, sys.stdin.buffer, http=http, problem=problems.append)
+        rows = engine.decode_lines(whose, sys.stdin.buffer, facts, problem, http=http)
     for row in rows:
         print(json.dumps(row, ensure_ascii=False))
-    for problem in problems:
-        print(f"sniffer: {problem}", file=sys.stderr)
     if problems:
         raise typer.Exit(1)
 

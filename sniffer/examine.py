@@ -1,4 +1,4 @@
-"""Messages to rows: which venue a connection belongs to, which messages are worth a decoder's look, and what is kept of them."""
+"""Messages to rows: whose they are, which are worth a decoder's look, and what is kept of them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Examiner:
         venue = examined.venue
         path = connection.path
         if path is not None:
-            path = venue.redact_path(path) if venue else exchanges.redact_path(path)
+            path = exchanges.redact_path(venue, path)
         account = examined.decoder.account if examined.decoder else self._account
         return venue.name if venue else None, examined.guessed, account, path, examined.unexamined
 
@@ -166,17 +166,15 @@ class Examiner:
     def _row(examined: _Examined, message: Message, kind: str) -> MessageRow:
         """The message as it is kept: text where it is text, secrets out."""
         venue, http = examined.venue, message.http
-        redact = venue.redact if venue else exchanges.redact
-        redact_path = venue.redact_path if venue else exchanges.redact_path
         text: str | None = None
         blob: bytes | None = None
         if message.opcode in (OPCODE_TEXT, OPCODE_HTTP):
             try:
-                text = redact(message.sender, message.payload.decode())
+                text = exchanges.redact(venue, message.sender, message.payload.decode())
             except UnicodeDecodeError:
-                blob = message.payload
+                blob = exchanges.redact_blob(venue, message.sender, message.payload)
         else:
-            blob = message.payload
+            blob = exchanges.redact_blob(venue, message.sender, message.payload)
         return MessageRow(
             message.connection_id,
             message.sender,
@@ -185,7 +183,7 @@ class Examiner:
             message.captured_at,
             OPCODE_NAMES[message.opcode],
             http.method if http else None,
-            redact_path(http.target) if http and http.target is not None else None,
+            exchanges.redact_path(venue, http.target) if http and http.target is not None else None,
             http.status if http else None,
             text,
             blob,

@@ -31,13 +31,17 @@ IDLE_LAG: Final = SECOND
 class Target(Protocol):
     """Where rows go; `sniffer.store.Store` is one."""
 
-    def position(self, fingerprint: tuple[str, ...]) -> Position | None: ...
+    def position(self, fingerprint: tuple[str, ...]) -> Position | None:
+        """How far the capture that begins so has been loaded; None: it is new."""
 
-    def append(self, batch: Batch, position: Position) -> None: ...
+    def append(self, batch: Batch, position: Position) -> None:
+        """Add rows and move to `position`, in one transaction."""
 
-    def publish(self) -> None: ...
+    def publish(self) -> None:
+        """Let readers see what was appended."""
 
-    def remove(self, capture_id: str) -> None: ...
+    def remove(self, capture_id: str) -> None:
+        """Take back everything that came from a capture."""
 
 
 @dataclass

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Final
 
 from sniffer.capture.journal import JournalReader, JournalWriter
-from sniffer.capture.segment import folder_error
 from sniffer.capture.live import LiveCapture, open_live
+from sniffer.capture.segment import folder_error
 from sniffer.config import Settings
 from sniffer.errors import SnifferError, UsageError
 from sniffer.pipeline import Pipeline, Summary, resolve

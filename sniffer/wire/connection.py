@@ -298,7 +298,7 @@ class Connection:
         for _, messages in out:
             for message in messages:
                 if message[5] is not None and message[5].status is None:
-                    self.host = header(message[5], "host")
+                    self.host = _without_port(header(message[5], "host"))
                     self.path = message[5].target
 
     def _lose_unfinished(self, http: HttpConversation, sender: Sender, end: End | None) -> None:
@@ -322,12 +322,12 @@ class Connection:
         """HTTP has ended: a websocket, or something that we do not read."""
         if request is not None:
             self.upgrade_request = request
-            self.host, self.path = header(request, "host") or self.host, request.target
+            self.host, self.path = _without_port(header(request, "host")) or self.host, request.target
         for name in SENDERS:
             self._todo[name][:0] = http.rest(name)
         self._http = None
         if request is not None and request.method == "CONNECT":
-            self.host, self.path = request.target, None
+            self.host, self.path = _without_port(request.target), None
             self._stage = _Stage.DETECT
             return
         protocol = (header(response, "upgrade") or (request and header(request, "upgrade")) or "").lower()
@@ -416,6 +416,16 @@ class Connection:
 
 def _when(item: Item) -> int:
     return item[1] if isinstance(item, tuple) else item.time
+
+
+def _without_port(host: str | None) -> str | None:
+    """`host` or `host:port` as a Host header or the target of a CONNECT says it; IPv6 without brackets."""
+    if not host:
+        return None
+    name, colon, port = host.rpartition(":")
+    if colon and port.isdigit() and (":" not in name or name.endswith("]")):
+        host = name
+    return host.removeprefix("[").removesuffix("]")
 
 
 def _may_become(start: bytes, client: bool) -> bool:
