@@ -108,7 +108,14 @@ class Ring:
         sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
         if program is not None:
             code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
-            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
+            except OSError as error:
+                if error.errno != errno.ENOMEM:
+                    raise
+                raise OSError(
+                    errno.ENOMEM, "the filter is longer than sysctl net.core.optmem_max allows; name fewer hosts"
+                ) from None
         frames = self._blocks * BLOCK_BYTES // _FRAME_BYTES
         request = (BLOCK_BYTES, self._blocks, _FRAME_BYTES, frames, RETIRE_MILLISECONDS, 0, 0)
         sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, _RING_REQUEST.pack(*request))

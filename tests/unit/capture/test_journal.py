@@ -60,6 +60,23 @@ def test_what_is_written_is_read(folder):
     assert read_all(open_capture(segment)) == (packets, None)  # `sniffer replay` of a segment: the same packets, the same marks
 
 
+@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
+def test_tshark_reads_a_segment(folder):
+    writer = JournalWriter(folder, [("lo", 1)])
+    packets = make(200)
+    writer.write(packets)
+    writer.statistics(3)
+    writer.close()
+    fields = [part for name in ("time_epoch", "cap_len", "len", "interface_id") for part in ("-e", f"frame.{name}")]
+    command = ["tshark", "-r", folder / "00000001.pcapng", "-T", "fields", *fields]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    expected = [
+        [f"{at // 10**9}.{at % 10**9:09}", f"{len(data)}", f"{original}", f"{mark}"] for at, _, data, original, mark in packets
+    ]
+    assert rows == expected
+
+
 def test_nobody_counts_drops(folder):
     writer = JournalWriter(folder, [("lo", 1)])
     writer.statistics(None)
