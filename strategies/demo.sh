@@ -1,0 +1,70 @@
+#!/bin/sh
+# The main job, end to end: a simulated exchange and its strategies, recorded live, and the questions that a trader asks.
+# Without the privilege to capture, it replays a capture of the same traffic instead. Options go to `python -m strategies.demo`.
+set -eu
+here=$(cd "$(dirname "$0")/.." && pwd)
+cd "$here"
+work=.demo
+db=$work/orders.duckdb
+port=9443
+rm -rf "$work"
+mkdir -p "$work"
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+ask() { say "$1"; shift; sniffer query --db "$db" "$@"; }
+
+may_capture() {
+    python -c 'import socket, sys
+try:
+    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+except (AttributeError, OSError):
+    sys.exit(1)'
+}
+
+record_live() {
+    say "Recording live on the loopback interface, 100 assets at 1.5 orders a second each"
+    sniffer record -i lo --port $port --db "$db" &
+    recorder=$!
+    trap 'kill -INT $recorder 2>/dev/null; wait $recorder 2>/dev/null; exit 130' INT TERM
+    waited=0
+    while [ ! -e "$db" ]; do
+        kill -0 $recorder 2>/dev/null || exit 1
+        sleep 0.1
+        waited=$((waited + 1))
+        [ $waited -lt 300 ] || { echo "demo: the recording did not start within 30 s" >&2; exit 1; }
+    done
+    (
+        sleep 2
+        say "sniffer tail: orders and fills as they come"
+        timeout 2 sniffer tail --db "$db" | head -n 12
+    ) &
+    watcher=$!
+    python -m strategies.demo --assets 100 --seconds 8 --rate 1.5 --port $port --seed 7 "$@"
+    wait $watcher || true
+    kill -INT $recorder
+    wait $recorder
+    trap - INT TERM
+}
+
+if may_capture; then
+    record_live "$@"
+else
+    say "This user may not capture live (root or CAP_NET_RAW can), so a capture of the same traffic is replayed instead"
+    sniffer replay pcaps/demo/demo.pcapng.gz --db "$db"
+fi
+
+ask "What are my open orders?" \
+    "SELECT symbol, side, price, quantity, filled_quantity, status, order_id FROM orders WHERE is_open ORDER BY symbol, price LIMIT 8"
+ask "What filled, and at what price?" \
+    "SELECT exchange_time, symbol, side, quantity, price, fee, fee_asset, liquidity, observations FROM fills ORDER BY exchange_time DESC LIMIT 8"
+ask "How long did an acknowledgement take?" \
+    "SELECT count(*) AS orders, median(epoch_ns(acknowledged_at) - epoch_ns(requested_at)) / 1e6 AS median_ms,
+            quantile_cont(epoch_ns(acknowledged_at) - epoch_ns(requested_at), 0.99) / 1e6 AS p99_ms
+     FROM orders WHERE acknowledged_at IS NOT NULL AND requested_at IS NOT NULL"
+ask "What are the 15-minute candles of my fills?" \
+    "SELECT bucket, symbol, open, high, low, close, volume, trades FROM candles(INTERVAL 15 MINUTE) ORDER BY trades DESC, symbol LIMIT 8"
+ask "Is anything missing?" \
+    "SELECT (SELECT count(*) FROM losses) AS losses, sum(messages)::BIGINT AS messages_seen, sum(lost_bytes)::BIGINT AS lost_bytes,
+            (SELECT count(*) FROM order_events) AS order_events, (SELECT count(*) FROM fills) AS fills
+     FROM connections"
+say "The database is $db: open it with any DuckDB client, or ask it with: sniffer query --db $db \"SQL\""
