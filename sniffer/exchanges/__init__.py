@@ -36,6 +36,11 @@ def redact(venue: Venue | None, sender: Sender, text: str) -> str:
     return UNKNOWN_VENUE.text(text) if venue is None else venue.redact(sender, text)
 
 
+def redact_blob(venue: Venue | None, sender: Sender, payload: bytes) -> bytes:
+    """The same for bytes that are no text: each byte is taken as one character."""
+    return redact(venue, sender, payload.decode("latin-1")).encode("latin-1", "replace")
+
+
 def redact_path(venue: Venue | None, path: str) -> str:
     """The same for a connection's path or a request target."""
     return UNKNOWN_VENUE.target(path) if venue is None else venue.redact_path(path)

@@ -86,7 +86,8 @@ _SECRETS: Final = Secrets(
 _LISTEN_KEY: Final = re.compile(r"[A-Za-z0-9_\-]{20,}")
 
 _EVENT_HEADS: Final = (b'{"e":"', b'{"stream":"')
-_ANSWER_WORDS: Final = (b'rderId"', b'"error"', b'"listStatus"', b'"listenKey"', b'"subscriptionId"', b'"apiKey"', b'"isBuyer"')
+_ANSWER_WORDS: Final = (b'rderId"', b'"error"', b'ptionId"', b'Key"', b'"listStatus"')
+"""Order ids, refusals, subscriptions by number (and their events), API and listen keys."""
 _ORDER_CALL: Final = re.compile(rb'"method"\s*:\s*"(?:v3/)?(?:order|orderList|sor\.order|openOrders)\.')
 _ORDER_ANSWER: Final = (b'"transactTime"', b'"orderId"', b'"clientOrderId"', b'"id"', b'"result"')
 _FUTURES_WORDS: Final = (b'"positionSide"', b'"reduceOnly"', b'"workingType"', b'"closePosition"', b'"priceMatch"')
@@ -103,7 +104,8 @@ def marked(payload: bytes) -> bool:
         return True
     if payload.startswith(_EVENT_HEADS):
         return b'"listStatus"' in payload
-    return b'tatus"' in payload and any(word in payload for word in _ANSWER_WORDS)
+    # An answer that does not end like JSON has lost its end, and with it perhaps the word.
+    return b'tatus"' in payload and (any(word in payload for word in _ANSWER_WORDS) or not payload.endswith(b"}"))
 
 
 class BinanceSpotDecoder:
@@ -140,7 +142,7 @@ class BinanceSpotDecoder:
         try:
             if message.opcode == OPCODE_HTTP:
                 return self._http(message)
-            if message.opcode == OPCODE_BINARY and payload[:1] != b"{":
+            if message.opcode == OPCODE_BINARY and not payload.startswith(b'{"'):
                 return self._binary(message)
             return self._request(message) if message.sender == "client" else self._event_or_answer(message)
         except Broken as error:
@@ -248,11 +250,15 @@ class BinanceSpotDecoder:
         if method is not None and method not in calls.ACTIONS and (error is not None or method not in calls.QUERIES):
             return None
         rows = Rows(message, NAME, request.account if request else self.account)
-        answer = Answer(rows, request, request_id, self._unit)
-        if error is not None:
-            answer.refused(error, status)
-        else:
-            answer.told(result, calls.ACTIONS.get(method or ""))
+        unit = None if message.opcode == OPCODE_HTTP else self._unit  # REST: a header of the call may change it
+        answer = Answer(rows, request, request_id, unit)
+        try:
+            if error is not None:
+                answer.refused(error, status)
+            else:
+                answer.told(result, calls.ACTIONS.get(method or ""))
+        except Broken as broken:  # the halves and parts before it stand
+            answer.problem = answer.problem or str(broken)
         return answer.decoded()
 
     # --- REST ---
@@ -311,7 +317,7 @@ class BinanceSpot:
 
     def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
         """By host; and by the path of the WebSocket API, which only Binance Spot has."""
-        return (host or "").lower().rstrip(".") in HOSTS or (path or "").partition("?")[0] == API_PATH
+        return (host or "").lower().rstrip(".") in HOSTS or (path or "").partition("?")[0].rstrip("/") == API_PATH
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """An executionReport, an order request or the answer to one; words of Binance's futures say no to the latter two."""

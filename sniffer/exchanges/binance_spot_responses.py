@@ -77,7 +77,10 @@ class Answer:
             return
         code = whole(error, "code")
         unknown = status >= 500 or code in OUTCOME_UNKNOWN
-        self._refuse(action or REFUSALS.get(code), action, str(code), optional_text(error, "msg"), unknown)
+        told = action or REFUSALS.get(code)
+        if told is None and self._request is not None and self._request.method != "order.cancelReplace":
+            told = ACTIONS.get(self._request.method)
+        self._refuse(told, action, str(code), optional_text(error, "msg"), unknown)
 
     def _refuse(self, told: str | None, part: str | None, raw: str, reason: str | None, unknown: bool = False) -> None:
         """Adds a refusal: `told` is the action that is known from the answer, `part` the one that it is limited to."""

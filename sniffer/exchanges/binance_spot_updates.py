@@ -32,7 +32,7 @@ def report(rows: Rows, event: Row, unit: int | None) -> Decoded:
             client_order_id = original
     order_type, time_in_force = terms(event, "o", "f")
     size, size_unit = quantity(event, "q", "Q")
-    if order_type is None or size is None:
+    if order_type is None or event.get("q") in (None, ""):
         raise Broken("field o or q is missing")
     reason = optional_text(event, "r")
     order = rows.order(

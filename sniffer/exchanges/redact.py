@@ -4,8 +4,8 @@ It works on the text, not on a parsed value: a message that is broken is kept ra
 So a secret is found by its key, wherever it stands, however JSON spaces or escapes it, inside a JSON text inside a string too,
 and its value goes whole: a string (to the end of the text if it is cut), an object, an array, a bare word.
 
-Binary payloads are left as they are: the binary frames of the venues here (Binance SBE) are sent by the server and carry orders
-and market data; keys travel in text only.
+Bytes that are not UTF-8, and binary payloads, are gone through in the same way, each byte taken as one character: JSON inside
+them loses its secrets, and what holds none stays as it is. Packed formats (Binance SBE) are sent by servers and hold no keys.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from urllib.parse import unquote
 
 from sniffer.config import REDACTED
 
-_KEY: Final = re.compile(r'(\\*)"((?:[^"\\]|\\u[0-9a-fA-F]{4})*)\1"\s*:\s*')
-"""A JSON key and its colon; group 1 holds the backslashes of a JSON text inside a string."""
+_KEY: Final = re.compile(r'(\\{0,8})"((?:[^"\\]|\\u[0-9a-fA-F]{4})*)\1"\s*:\s*')
+"""A JSON key and its colon; group 1 holds the backslashes of a JSON text inside a string (bounded, so that a long run of them
+is not gone over again from each of its places)."""
 _STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 """A JSON string, or what is there of one that is cut."""
 _STRINGS: Final = re.compile(r'\[\s*(?:"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)[\s,]*)*', re.DOTALL)
 """The strings that a JSON array begins with."""
+_ESCAPED_LIST: Final = re.compile(r'\[\s*\\+"[^\]]*\]?')
+_WORD: Final = re.compile(r'[^\s,"\\\[\]]+')
 _BARE: Final = re.compile(r'[^\s,\]}"]*')
 _PIECE: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _PAIR: Final = re.compile(r"(?<![^?&;\s\"])([\w%.\-]+)=([^&\s\"#]*)")
@@ -48,30 +51,38 @@ class Secrets:
         public: Callable[[str], bool] = lambda name: True,
     ) -> None:
         self._keys = frozenset(key.lower() for key in keys)
-        # One search a hint is what nearly every message costs; a key that holds another hint needs none of its own.
-        self._hints = tuple(key for key in self._keys if not any(other in key for other in self._keys - {key}))
-        self._channels = frozenset(channels)
-        self._channel_hints = tuple(f'"{channel}"' for channel in self._channels)
+        self._channels = frozenset(channel.lower() for channel in channels)
         self._channel_path = channel_path
         self._public = public
+        names = self._keys | self._channels
+        # Most texts hold no name at all; a name that holds another needs no search of its own.
+        self._hints = tuple(name for name in names if not any(other in name for other in names - {name}))
+        self._names = re.compile(rf'()"({"|".join(map(re.escape, names))})"\s*:\s*')
 
     def text(self, text: str) -> str:
         """A JSON text, form body or header block without its secrets; the rest is unchanged, to the character."""
         lower = text.lower()
-        if any(hint in lower for hint in self._hints) or "\\u" in lower:
-            text = _HEADER.sub(self._pair(": "), _PAIR.sub(self._pair("="), self._json(text)))
-        if any(hint in text for hint in self._channel_hints):
-            text = self._json(text, channels=True)
+        escaped = "\\" in text
+        if not escaped and "%" not in text and not any(hint in lower for hint in self._hints):
+            return text
+        if escaped or not text.isascii():
+            text = self._json(text, _KEY, text)
+        else:  # a name is found by its letters, where it stands
+            text = self._json(text, self._names, lower)
+        if "=" in text:
+            text = _PAIR.sub(self._pair("="), text)
+        if not text.lstrip().startswith(("{", "[")):
+            text = _HEADER.sub(self._pair(": "), text)
         return text
 
     def target(self, target: str) -> str:
         """A request target, or the path of a connection, without its secrets."""
         path, mark, query = target.partition("?")
         if self._channel_path is not None and path.startswith(self._channel_path):
-            path = self._channel_path + self._names(path[len(self._channel_path) :])
+            path = self._channel_path + self._segments(path[len(self._channel_path) :])
         return path + mark + "&".join(self._query_pair(pair) for pair in query.split("&"))
 
-    def _names(self, names: str) -> str:
+    def _segments(self, names: str) -> str:
         """Channel names joined by slashes."""
         return "/".join(name if not name or self._public(unquote(name)) else REDACTED for name in names.split("/"))
 
@@ -79,7 +90,7 @@ class Secrets:
         name, mark, value = pair.partition("=")
         if unquote(name).lower() in self._keys:
             return name + mark + REDACTED
-        return name + mark + (self._names(value) if unquote(name) in self._channels else value)
+        return name + mark + (self._segments(value) if unquote(name).lower() in self._channels else value)
 
     def _pair(self, mark: str) -> Callable[[re.Match[str]], str]:
         def replace(match: re.Match[str]) -> str:
@@ -87,26 +98,33 @@ class Secrets:
 
         return replace
 
-    def _json(self, text: str, channels: bool = False) -> str:
-        """One pass over the keys of a JSON text, for secret keys or for channel keys."""
+    def _json(self, text: str, names: re.Pattern[str], searched: str) -> str:
+        """One pass over the keys that `names` finds in `searched`, which is `text` or as long, letter by letter."""
         parts: list[str] = []
         done = at = 0
-        while key := _KEY.search(text, at):
+        while key := names.search(searched, at):
             at = key.end()
-            name = _unescaped(key[2])
-            if channels and name in self._channels:
-                end, value = self._channel_value(text, at)
-            elif not channels and name.lower() in self._keys:
+            name = _unescaped(key[2]).lower()
+            if name in self._keys:
                 end = _value_end(text, at, key[1])
                 value = text[at:end] if text[at:end] in _NO_SECRET else f'{key[1]}"{REDACTED}{key[1]}"'
+            elif name in self._channels:
+                end, value = self._channel_value(text, at, key[1])
             else:
                 continue
             parts += text[done:at], value
             done = at = end
         return "".join(parts) + text[done:] if parts else text
 
-    def _channel_value(self, text: str, at: int) -> tuple[int, str]:
+    def _channel_value(self, text: str, at: int, escape: str) -> tuple[int, str]:
         """Where the channel name, or the list of names, at `at` ends, and what stands there afterwards."""
+        if escape:  # inside a string, where a list goes as a whole
+            several = _ESCAPED_LIST.match(text, at)
+            if several is None and not text.startswith(f'{escape}"', at):
+                return at, ""
+            end = several.end() if several else _value_end(text, at, escape)
+            public = all(map(self._public, _WORD.findall(text, at, end)))
+            return end, text[at:end] if public else f'{escape}"{REDACTED}{escape}"'
         if (single := _STRING.match(text, at)) is not None:
             return single.end(), self._channel(single)
         if (several := _STRINGS.match(text, at)) is not None:
