@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from sniffer.model import OrderEvent
-from sniffer.store.orders import FINAL, Order, absorb, apply
+from sniffer.store.orders import FINAL, Order, absorb, apply, first_seen
 
 SETTLED: Final = 60_000_000_000
 """An order closed for a minute (ns of capture time) leaves the book: sockets of one account differ by far less."""
@@ -147,7 +147,7 @@ class Book:
             return None
         if any(fits(event, order) for order in self._by_order_id.get((event.venue, event.order_id or ""), ())):
             return None  # several orders fit: see the top
-        order = Order(self.next_key, event)
+        order = first_seen(self.next_key, event)
         self.next_key += 1
         return order
 

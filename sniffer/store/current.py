@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -11,21 +12,21 @@ import pyarrow as pa
 
 from sniffer.model import ConnectionRow, OrderEvent
 from sniffer.store.book import SETTLED, Book, Missing
+from sniffer.store.history import sealed_rows
 from sniffer.store.orders import Order, row
 from sniffer.store.rows import exact, insert, to_arrow
-from sniffer.store.sealed import Sealed
 
 _CLOCKS: Final = 1_000_000_000
 """How much earlier (ns) than its first sighting here an order may have been seen at another place."""
 
 
 class Current:
-    """What of connections and orders is at hand, as the attached file holds it. `without_batch` are the tables' own columns."""
+    """What of connections and orders is at hand, as the attached file holds it. `schemas` are without `batch`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, sealed: Sealed, without_batch: dict[str, pa.Schema]) -> None:
-        self._sealed = sealed
-        self._schemas = without_batch
-        self._order_columns = exact(without_batch["orders"])
+    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, schemas: dict[str, pa.Schema]) -> None:
+        self._folder = folder
+        self._schemas = schemas
+        self._order_columns = exact(schemas["orders"])
         newest, next_key = connection.execute("SELECT coalesce(epoch_ns(newest), 0), next_key FROM _sniffer.state").fetchall()[
             0
         ]
@@ -39,7 +40,7 @@ class Current:
         self.book = Book(next_key, left_until, open_left)
         orders = f"SELECT {self._order_columns} FROM _sniffer.orders WHERE {at_hand} ORDER BY updated_at"
         for values in connection.execute(orders).fetchall():
-            self.book.admit(Order.restored(values))
+            self.book.admit(Order(*values))
         self.book.leave(newest)
 
     def reload_connections(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -63,7 +64,7 @@ class Current:
         if until is not None and any(
             one.opened_at <= until and one.connection_id not in self._strategies for one in latest.values()
         ):
-            source = self._sealed.source(connection, "connections")
+            source = sealed_rows(connection, self._folder, "connections")
             insert(
                 connection,
                 "INSERT INTO _sniffer.superseded SELECT 'connections', connection_id, batch"
@@ -105,7 +106,7 @@ class Current:
     def _fetch(self, connection: duckdb.DuckDBPyConnection, missing: Missing) -> None:
         """Put the orders at hand that a batch may be about and that stand in the tables only."""
         source = "SELECT *, NULL::BIGINT AS sealed_batch FROM _sniffer.orders"
-        if sealed := self._sealed.source(connection, "orders"):
+        if sealed := sealed_rows(connection, self._folder, "orders"):
             source += f" UNION ALL SELECT *, batch AS sealed_batch FROM ({sealed})"
         venues, order_ids = list(zip(*missing.order_ids, strict=True)) or ((), ())
         by_order_id = pa.table({"venue": pa.array(venues, pa.string()), "order_id": pa.array(order_ids, pa.string())})
@@ -124,7 +125,8 @@ class Current:
             (
                 f"SELECT {columns} FROM ({source}) JOIN given USING (venue, client_order_id)"
                 f" WHERE epoch_ns(first_at) <= epoch_ns(seen_at) + {_CLOCKS}"
-                " QUALIFY row_number() OVER (PARTITION BY venue, client_order_id, account, symbol, seen_at ORDER BY first_at DESC) = 1",
+                " QUALIFY row_number() OVER (PARTITION BY venue, client_order_id, account, symbol, seen_at"
+                " ORDER BY first_at DESC) = 1",
                 by_client_id,
             ),
         ):
@@ -134,4 +136,4 @@ class Current:
                 connection.unregister("given")
         for key, values in sorted(found.items()):
             if key not in self.book:
-                self.book.admit(Order.restored(values[:-1]), values[-1])
+                self.book.admit(Order(*values[:-1]), values[-1])

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from sniffer.errors import NotOurDatabase, StoreError
+from sniffer.store.schema import sealed_folder
 
 WAL_SUFFIXES: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB puts beside a database file that is open for writing."""
@@ -42,7 +43,7 @@ class Files:
 
     def __init__(self, path: Path, group: str | None = None) -> None:
         self.path = path.resolve()
-        self.folder = self.path.with_name(self.path.name + ".d")
+        self.folder = sealed_folder(self.path)
         self.private = self.folder / "private.duckdb"
         self._published: int | None = None
         self._mode = _NEW_MODE
@@ -86,10 +87,6 @@ class Files:
     def claim(self) -> None:
         """The published file is a sniffer database: `release` may set its mode."""
         self._claimed = True
-
-    def private_size(self) -> int:
-        """Bytes of the private file."""
-        return self.private.stat().st_size
 
     def has_wal(self) -> bool:
         """Whether a `.wal` stands beside the published file."""
@@ -148,7 +145,7 @@ class Files:
             self.own(folder, _FOLDER_MODE)
 
     def release(self) -> None:
-        """Leave the published file to its user: writable, unlocked; the private file goes, and the folder if nothing is in it."""
+        """Leave the published file to its user: writable, unlocked; the private file goes, an empty folder too."""
         with errors(self.path):
             if self._published is not None and self._claimed:
                 os.fchmod(self._published, self._mode)
@@ -178,14 +175,14 @@ class Files:
                     f"{self.path}: another sniffer (PID {pid}) is writing it; stop that one or use another --db"
                 ) from None
             with contextlib.suppress(FileNotFoundError):
-                if os.stat(self.folder / "lock").st_ino == os.fstat(lock).st_ino:
+                if (self.folder / "lock").stat().st_ino == os.fstat(lock).st_ino:
                     os.truncate(lock, 0)
                     os.pwrite(lock, str(os.getpid()).encode(), 0)
                     return lock
             os.close(lock)  # its holder has just removed it
 
     def _find_owner(self, group: str | None) -> tuple[int, int]:
-        """(uid, gid) for our files, -1 for "as it comes": under sudo the caller's; else, for root, those of the file there is."""
+        """(uid, gid) for our files, -1 for "as it comes": under sudo the caller's; for root, those of the present file."""
         uid, gid = -1, -1
         if os.geteuid() == 0:
             if "SUDO_UID" in os.environ and "SUDO_GID" in os.environ:
@@ -224,7 +221,9 @@ class Files:
             aside = self.folder / (name + suffix)
             with contextlib.suppress(FileNotFoundError):
                 _beside(self.path, suffix).rename(aside)
-                moved = f"{self.path}{suffix}: a read-write client left this beside a newer file; moved to {aside}; open read-only instead"
+                moved = (
+                    f"{self.path}{suffix}: a read-write client left this beside a newer file, it is now {aside}; open read-only"
+                )
         return moved
 
     def _close_published(self) -> None:

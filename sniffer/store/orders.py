@@ -13,9 +13,10 @@ The rules:
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from sniffer.model import OrderEvent
 
@@ -35,108 +36,60 @@ _STATED: Final = (
     "quantity_unit",
     "reason",
 )
-"""Fields that a newer event replaces."""
+"""Fields that a newer event replaces, and any event fills."""
+_stated = attrgetter(*_STATED)
 
 
+@dataclass(slots=True, eq=False)
 class Order:
-    """One order, latest state. Slots are, in order, the columns of the table `_sniffer.orders` (see `internal.sql`)."""
-
-    __slots__ = (
-        "key",
-        "venue",
-        "account",
-        "symbol",
-        "order_id",
-        "client_order_id",
-        "strategy",
-        "side",
-        "order_type",
-        "time_in_force",
-        "status",
-        "status_raw",
-        "is_open",
-        "price",
-        "stop_price",
-        "quantity",
-        "quantity_unit",
-        "filled_quantity",
-        "average_price",
-        "reason",
-        "requested_at",
-        "acknowledged_at",
-        "updated_at",
-        "closed_at",
-        "connection_id",
-        "request_id",
-        "request_item",
-        "first_at",
-        "state_time",
-        "state_at",
-        "state_position",
-        "resume_status",
-    )
+    """One order, latest state. Fields are, in order, the columns of the table `_sniffer.orders` (see `internal.sql`)."""
 
     key: int
     venue: str
-    account: str | None
-    symbol: str | None
-    order_id: str | None
-    client_order_id: str | None
-    strategy: str | None
-    side: str | None
-    order_type: str | None
-    time_in_force: str | None
-    status: str | None
-    status_raw: str | None
-    is_open: bool | None
-    price: Decimal | None
-    stop_price: Decimal | None
-    quantity: Decimal | None
-    quantity_unit: str | None
-    filled_quantity: Decimal | None
-    average_price: Decimal | None
-    reason: str | None
-    requested_at: int | None
-    acknowledged_at: int | None
-    updated_at: int
-    closed_at: int | None
-    connection_id: int
+    account: str | None = None
+    symbol: str | None = None
+    order_id: str | None = None
+    client_order_id: str | None = None
+    strategy: str | None = None
+    side: str | None = None
+    order_type: str | None = None
+    time_in_force: str | None = None
+    status: str | None = None
+    status_raw: str | None = None
+    is_open: bool | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    quantity: Decimal | None = None
+    quantity_unit: str | None = None
+    filled_quantity: Decimal | None = None
+    average_price: Decimal | None = None
+    reason: str | None = None
+    requested_at: int | None = None
+    acknowledged_at: int | None = None
+    updated_at: int = 0
+    closed_at: int | None = None
+    connection_id: int = 0
     """Of the place request, if that was seen, else of the first event."""
-    request_id: str | None
-    request_item: int | None
-    first_at: int
+    request_id: str | None = None
+    request_item: int | None = None
+    first_at: int = 0
     """Wire time of the earliest event."""
-    state_time: int | None
+    state_time: int | None = None
     """Venue time, wire time and position of the event that the current status comes from."""
-    state_at: int | None
-    state_position: int
-    resume_status: str | None
+    state_at: int | None = None
+    state_position: int = -1
+    resume_status: str | None = None
     """The status to go back to when a pending cancel is rejected."""
 
-    def __init__(self, key: int, event: OrderEvent) -> None:
-        for name in _OPTIONAL:
-            setattr(self, name, None)
-        self.key = key
-        self.venue = event.venue
-        self.connection_id = event.connection_id
-        self.updated_at = self.first_at = event.captured_at
-        self.state_position = -1
 
-    @classmethod
-    def restored(cls, values: tuple[Any, ...]) -> Order:
-        """The order that `row` gave `values` for."""
-        order = cls.__new__(cls)
-        for name, value in zip(cls.__slots__, values, strict=True):
-            setattr(order, name, value)
-        return order
+row = attrgetter(*(field.name for field in fields(Order)))
+"""An order's column values, as a tuple: what `Order(*values)` takes."""
 
 
-row = attrgetter(*Order.__slots__)
-"""An order's column values, as a tuple."""
-
-_OPTIONAL: Final = tuple(
-    name for name in Order.__slots__ if name not in ("key", "venue", "updated_at", "connection_id", "first_at")
-)
+def first_seen(key: int, event: OrderEvent) -> Order:
+    """A new order, of which nothing is known but when and where `event` was seen."""
+    at = event.captured_at
+    return Order(key, event.venue, updated_at=at, first_at=at, connection_id=event.connection_id)
 
 
 def apply(order: Order, event: OrderEvent) -> None:
@@ -199,10 +152,18 @@ def _apply_answer(order: Order, event: OrderEvent) -> None:
 
 
 def _take_state(order: Order, event: OrderEvent) -> None:
-    for name in _STATED:
-        value = getattr(event, name)
-        if value is not None:
-            setattr(order, name, value)
+    order.side = event.side or order.side
+    order.order_type = event.order_type or order.order_type
+    order.time_in_force = event.time_in_force or order.time_in_force
+    order.status_raw = event.status_raw or order.status_raw
+    order.quantity_unit = event.quantity_unit or order.quantity_unit
+    order.reason = event.reason or order.reason
+    if event.price is not None:
+        order.price = event.price
+    if event.stop_price is not None:
+        order.stop_price = event.stop_price
+    if event.quantity is not None:
+        order.quantity = event.quantity
     status = event.status
     order.state_time = event.exchange_time if event.exchange_time is not None else order.state_time
     order.state_at = event.captured_at
@@ -255,13 +216,13 @@ def progress(status: str | None) -> int:
 
 
 def _fill_nulls(order: Order, source: OrderEvent | Order) -> None:
-    for name in _STATED:
-        if getattr(order, name) is None:
-            setattr(order, name, getattr(source, name))
+    for name, value in zip(_STATED, _stated(source), strict=True):
+        if value is not None and getattr(order, name) is None:
+            setattr(order, name, value)
 
 
 def absorb(order: Order, request: Order) -> None:
-    """`request`, known by its client id or request id only, turns out to be `order`: take over what only it knew, but for ids."""
+    """`request`, known by its client id or request id only, turns out to be `order`: take over what only it knew, ids apart."""
     _fill_nulls(order, request)
     order.first_at = min(order.first_at, request.first_at)
     order.updated_at = max(order.updated_at, request.updated_at)

@@ -5,6 +5,7 @@ An order may have been seen by several captures, so the orders that this one tou
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -12,16 +13,18 @@ import pyarrow as pa
 
 from sniffer.model import OrderEvent
 from sniffer.store.book import Book
+from sniffer.store.history import make_views
 from sniffer.store.orders import row
 from sniffer.store.rows import exact, insert, to_arrow
-from sniffer.store.sealed import EVENTS, Sealed
+from sniffer.store.schema import EVENTS
+from sniffer.store.sealed import Sealed
 
 _FETCH: Final = 10_000
 """Events read at a time."""
 
 
 def remove_capture(
-    connection: duckdb.DuckDBPyConnection, sealed: Sealed, schemas: dict[str, pa.Schema], capture_id: str
+    connection: duckdb.DuckDBPyConnection, sealed: Sealed, folder: Path, schemas: dict[str, pa.Schema], capture_id: str
 ) -> None:
     """Remove a capture from the attached database, inside a transaction. `schemas` are the tables' own columns."""
     connection.execute(
@@ -34,7 +37,7 @@ def remove_capture(
     connection.execute("INSERT INTO gone_ids " + _ids(f"main.orders_all WHERE {_TOUCHED}"))
     connection.execute("CREATE OR REPLACE TEMP TABLE again AS SELECT DISTINCT * FROM gone_ids")
     of_capture = "connection_id IN (SELECT connection_id FROM gone)"
-    conditions = {table: of_capture for table in (*EVENTS, "connections")} | {"orders": _TOUCHED}
+    conditions = dict.fromkeys((*EVENTS, "connections"), of_capture) | {"orders": _TOUCHED}
     connection.execute("SET VARIABLE gone_capture = ?", [capture_id])
     conditions["losses"] = "capture_id = getvariable('gone_capture')"
     for table, where in conditions.items():
@@ -42,7 +45,7 @@ def remove_capture(
         sealed.remove(connection, table, where)
     for table in ("captures", "position"):
         connection.execute(f"DELETE FROM _sniffer.{table} WHERE capture_id = ?", [capture_id])
-    sealed.make_views(connection)
+    make_views(connection, folder, schemas)
     _fold_again(connection, schemas)
     newest = " UNION ALL ".join(f"SELECT max(captured_at) AS latest FROM main.{table}" for table in EVENTS if table != "losses")
     connection.execute(f"UPDATE _sniffer.state SET newest = (SELECT max(latest) FROM ({newest}))")

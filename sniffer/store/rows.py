@@ -22,13 +22,14 @@ _ARROW: Final[dict[str, pa.DataType]] = {
 }
 
 
-def schemas(connection: duckdb.DuckDBPyConnection, schema: str) -> dict[str, pa.Schema]:
-    """The tables of `schema` in the current database: name to columns, in order."""
+def schemas(connection: duckdb.DuckDBPyConnection) -> dict[str, pa.Schema]:
+    """The tables of `_sniffer` in the current database: name to columns, in order, without the column `batch`."""
     found: dict[str, list[pa.Field]] = {}
     rows = connection.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() JOIN duckdb_tables() USING (database_name, schema_name, table_name)"
-        " WHERE schema_name = ? AND database_name = current_database() ORDER BY table_name, column_index",
-        [schema],
+        "SELECT table_name, column_name, data_type"
+        " FROM duckdb_columns() JOIN duckdb_tables() USING (database_name, schema_name, table_name)"
+        " WHERE schema_name = '_sniffer' AND column_name <> 'batch' AND database_name = current_database()"
+        " ORDER BY table_name, column_index"
     ).fetchall()
     for table, column, kind in rows:
         found.setdefault(table, []).append(pa.field(column, _ARROW[kind]))

@@ -7,11 +7,8 @@ never sees rows without their position, nor a position without its rows.
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -19,17 +16,13 @@ import pyarrow as pa
 from sniffer.errors import NotOurDatabase, StoreError
 from sniffer.model import Batch, Position
 from sniffer.store.current import Current
-from sniffer.store.files import Files, errors
+from sniffer.store.files import Files
+from sniffer.store.history import make_views
+from sniffer.store.private import Private
 from sniffer.store.removal import remove_capture
 from sniffer.store.rows import insert, schemas, to_arrow
-from sniffer.store.sealed import BYTES, EVENTS, MARK_END, ROWS, Sealed
-
-FORMAT: Final = 1
-"""The version of the schema `_sniffer`; it grows when an older sniffer could not use the file."""
-STORAGE_VERSION: Final = "v1.4.0"
-"""So that DuckDB 1.4 and all later clients open the file."""
-_MEMORY: Final = "256MB"
-"""Of DuckDB, for sealing and merging; what does not fit goes to its folder for temporary files."""
+from sniffer.store.schema import EVENTS, check_ours, create, make_fixed_views
+from sniffer.store.sealed import BYTES, MARK_END, ROWS, Sealed
 
 
 class Store:
@@ -46,17 +39,20 @@ class Store:
         self._live = live
         self._files = Files(path, group)
         self._closed = False
-        self._attached = False
-        self._failed = False
         self._changed = False
         self._found: str | None = None
-        self._base = 0  # size of the private file that sealing cannot reduce
+        self._base = 0  # bytes of the private file that sealing does not reduce
+        self._number = 0  # of the latest append
+        self._newest = 0  # wire time (ns) of the newest row
+        self._rows = 0  # that are not sealed yet
+        self._positions: dict[str, Position] = {}
         self._schemas: dict[str, pa.Schema] = {}
-        self._connection = duckdb.connect(
-            ":memory:", config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": str(self._files.folder / "temporary")}
-        )
+        self._sealed: Sealed
+        self._current: Current
+        self._private = Private(self._files)
+        self._connection = self._private.connection
         try:
-            with self._errors():
+            with self._private.errors():
                 self._open()
         except BaseException:
             self._connection.close()
@@ -136,9 +132,9 @@ class Store:
         return found
 
     def remove(self, capture_id: str) -> None:
-        """Take back everything that came from a capture, in sealed files too. Orders that others saw as well are folded anew."""
+        """Take back everything that came from a capture, in sealed files too. Orders that others saw too are folded anew."""
         with self._transaction() as connection:
-            remove_capture(connection, self._sealed, self._schemas, capture_id)
+            remove_capture(connection, self._sealed, self._files.folder, self._schemas, capture_id)
             self._load()
         self._changed = True
 
@@ -157,57 +153,39 @@ class Store:
         adopted = self._files.adopt()
         had_wal = adopted and self._files.has_wal()
         try:
-            self._attach_file()
+            self._private.attach()
         except duckdb.Error as error:
             if not had_wal:
-                raise NotOurDatabase(f"{self._files.path}: {self._line(error)}; name another database with --db") from None
+                raise NotOurDatabase(
+                    f"{self._files.path}: {self._private.line(error)}; name another database with --db"
+                ) from None
             had_wal = False
-            self._found = self._files.discard_wal()  # left beside a newer file by a client of a recording that was then killed
-            self._attach_file()
+            self._found = self._files.discard_wal()  # left beside a newer file, in a recording that was then killed
+            self._private.attach()
         if adopted:
-            self._check_ours()
+            check_ours(self._connection, self._files.path)
         else:
-            self._create()
+            create(self._connection, self._files.folder)
         self._files.claim()
         connection = self._connection
         folder = str(self._files.folder)
         moved = connection.execute("SELECT folder FROM _sniffer.state").fetchall() != [(folder,)]
-        self._schemas = {table: _without_batch(schema) for table, schema in schemas(connection, "_sniffer").items()}
-        self._sealed = Sealed(self._files, self._schemas)
+        self._schemas = schemas(connection)
+        self._sealed = Sealed(self._files)
         if missing := self._sealed.missing(connection):
             raise StoreError(
                 f"{missing[0]}: a sealed file of {self._files.path} is missing; move the folder {folder} with the database"
             )
         connection.execute("UPDATE _sniffer.state SET folder = ?", [folder])
-        self._sealed.make_views(connection)
-        connection.execute(_sql("views.sql"))
+        make_views(connection, self._files.folder, self._schemas)
+        make_fixed_views(connection)
         self._load()
         self._sealed.sweep(connection)
-        self._base = size if (size := self._files.private_size()) > BYTES else 0
+        self._base = used if (used := self._private.used()) > BYTES else 0
         if had_wal or self._live:
-            self._detach()
+            self._private.detach()
             self._files.publish(live=self._live, adopting=had_wal)
         self._changed = adopted and moved and not self._live
-
-    def _check_ours(self) -> None:
-        path = self._files.path
-        if not self._connection.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = '_sniffer'").fetchall():
-            raise NotOurDatabase(f"{path}: holds no sniffer tables; name another database with --db")
-        found = self._connection.execute("SELECT format FROM _sniffer.state").fetchall()[0][0]
-        if found > FORMAT:
-            raise NotOurDatabase(
-                f"{path}: is of format {found}, this sniffer knows {FORMAT}; upgrade order-sniffer, or name another with --db"
-            )
-
-    def _create(self) -> None:
-        connection = self._connection
-        connection.execute("CREATE SCHEMA _sniffer; USE private._sniffer")
-        connection.execute(_sql("schema.sql"))
-        connection.execute(_sql("internal.sql"))
-        connection.execute(
-            "INSERT INTO state VALUES (?, ?, ?, 0, 1, NULL)", [FORMAT, uuid.uuid4().hex[:12], str(self._files.folder)]
-        )
-        connection.execute("USE private.main")
 
     def _load(self) -> None:
         """Learn what stands in the attached file."""
@@ -216,14 +194,15 @@ class Store:
             "SELECT batch, coalesce(epoch_ns(newest), 0) FROM _sniffer.state"
         ).fetchall()[0]
         stored = connection.execute("SELECT capture_id, packets, complete, fingerprint FROM _sniffer.position").fetchall()
-        self._positions = {one[0]: Position(*one[:3], tuple(one[3])) for one in stored}
+        self._positions = {one: Position(one, packets, complete, tuple(digests)) for one, packets, complete, digests in stored}
         counts = " + ".join(f"(SELECT count(*) FROM _sniffer.{table})" for table in EVENTS)
-        self._rows: int = connection.execute(f"SELECT {counts}").fetchall()[0][0]
-        self._current = Current(connection, self._sealed, self._schemas)
+        self._rows = connection.execute(f"SELECT {counts}").fetchall()[0][0]
+        self._current = Current(connection, self._files.folder, self._schemas)
 
     def _seal(self) -> None:
         with self._transaction() as connection:
             orders = self._sealed.seal(connection, self._newest)
+            make_views(connection, self._files.folder, self._schemas)
         self._current.book.let_go(orders)
         self._current.reload_connections(self._connection)
         self._sealed.sweep(self._connection)
@@ -232,85 +211,33 @@ class Store:
 
     def _publish(self) -> None:
         problem = None
-        with self._errors():
-            self._detach()
-            if self._files.private_size() - self._base >= BYTES:
+        with self._private.errors():
+            self._attach()
+            if self._private.used() - self._base >= BYTES:
                 try:
                     self._seal()
-                    self._detach()
-                    self._base = self._files.private_size()
+                    self._base = self._private.used()
                 except StoreError as error:  # the rows stay where they are; publish them all the same
                     problem = error
                     self._attach()
-                    self._detach()
+            self._private.detach()
             self._found = self._files.publish(live=self._live) or self._found
         self._changed = False
         if problem is not None:
             raise problem
 
-    def _attach_file(self) -> None:
-        private = str(self._files.private).replace("'", "''")
-        self._connection.execute(f"ATTACH '{private}' AS private (STORAGE_VERSION '{STORAGE_VERSION}'); USE private.main")
-        self._attached = True
-
     def _attach(self) -> None:
-        if not self._attached:
-            self._attach_file()
-        if self._failed:
+        self._private.attach()
+        if self._private.failed:
             known = self._number
             self._load()
             if self._number < known:
-                raise StoreError(
-                    f"{self._files.private}: what was appended last is gone; run again, it is loaded from its source anew"
-                )
-            self._failed = False
-
-    def _detach(self) -> None:
-        """Bring everything into the private file and let go of it: only then may it be copied."""
-        if self._attached:
-            try:
-                self._connection.execute("CHECKPOINT private; USE memory; DETACH private")
-                self._attached = False
-            except duckdb.Error:
-                self._abandon()
-                raise
-
-    def _abandon(self) -> None:
-        """After an error: attach anew next time (the `.wal` brings back all that was committed), and read what stands there."""
-        self._failed = True
-        self._attached = False
-        for sql in ("ROLLBACK", "USE memory", "DETACH private"):
-            with contextlib.suppress(duckdb.Error):
-                self._connection.execute(sql)
+                raise StoreError(f"{self._files.private}: the last rows are gone; run again to load them from their source")
+            self._private.failed = False
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self._errors():
+        with self._private.errors():
             self._attach()
-            try:
-                self._connection.execute("BEGIN")
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._abandon()
-                raise
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        with errors(self._files.path):
-            try:
-                yield
-            except duckdb.Error as error:
-                raise StoreError(f"{self._files.path}: {self._line(error)}") from None
-
-    def _line(self, error: duckdb.Error) -> str:
-        """DuckDB's own words, in one line."""
-        return " ".join(str(error).split()).replace(str(self._files.private), str(self._files.path))
-
-
-def _without_batch(schema: pa.Schema) -> pa.Schema:
-    return schema.remove(schema.get_field_index("batch")) if "batch" in schema.names else schema
-
-
-def _sql(name: str) -> str:
-    return resources.files("sniffer.store").joinpath(name).read_text(encoding="utf-8")
+            with self._private.transaction() as connection:
+                yield connection

@@ -1,0 +1,73 @@
+"""The whole of a table: its recent rows in the database and its sealed rows in Parquet files, joined by views.
+
+`_sniffer.sealed` lists the files, relative to the database's folder; the views name exactly those, with absolute paths. All
+functions work on the current database of `connection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from sniffer.store.schema import TABLES
+
+KEYS: Final = {"connections": "connection_id", "orders": "key"}
+"""Tables whose sealed rows may be superseded by later ones, and their keys."""
+_ORDER_COLUMNS: Final = slice(1, 24)
+"""Of the columns of `_sniffer.orders`, those for users; the rest is the fold's."""
+_DAY: Final = 86_400_000_000_000
+
+
+def listed(connection: duckdb.DuckDBPyConnection, folder: Path, table: str | None = None, where: str = "true") -> list[str]:
+    """Absolute paths of the files of one table or of all; `where` is a condition on `_sniffer.sealed`."""
+    rows = connection.execute(
+        f"SELECT file FROM _sniffer.sealed WHERE table_name = coalesce(?, table_name) AND ({where}) ORDER BY file", [table]
+    ).fetchall()
+    return [str(folder / file) for (file,) in rows]
+
+
+def sealed_rows(connection: duckdb.DuckDBPyConnection, folder: Path, table: str, where: str = "true") -> str | None:
+    """SQL for the sealed rows of a table that no later row supersedes, with the column `batch`; None: there is no file."""
+    files = listed(connection, folder, table, where)
+    if not files:
+        return None
+    sql = f"SELECT * FROM {read_parquet(files)}"
+    if key := KEYS.get(table):
+        gone = f"SELECT key AS {key}, batch FROM _sniffer.superseded WHERE table_name = '{table}'"
+        sql += f" ANTI JOIN ({gone}) USING ({key}, batch)"
+    return sql
+
+
+def make_views(connection: duckdb.DuckDBPyConnection, folder: Path, schemas: dict[str, pa.Schema]) -> None:
+    """Make the tables' views, over the recent rows and the files that are listed now. `schemas` are without `batch`."""
+    for table in TABLES:
+        _make_view(connection, folder, f"main.{table}", table, ", ".join(schemas[table].names))
+    columns = ", ".join(schemas["orders"].names[_ORDER_COLUMNS])
+    columns += ", price::DOUBLE AS price_f, quantity::DOUBLE AS quantity_f"
+    _make_view(connection, folder, "main.orders_all", "orders", columns)
+    recent = f"open_rows > 0 OR epoch_ns(max_time) >= (SELECT epoch_ns(newest) - {_DAY} FROM _sniffer.state)"
+    _make_view(connection, folder, "_sniffer.orders_at_hand", "orders", columns, recent)
+
+
+def read_parquet(paths: Iterable[str], *, filename: bool = False) -> str:
+    """The table function over exactly these files: no character of their names is taken as a pattern."""
+    names = ", ".join(quoted("".join(f"[{char}]" if char in "*?[" else char for char in path)) for path in paths)
+    return f"read_parquet([{names}], hive_partitioning = false{', filename = true' if filename else ''})"
+
+
+def quoted(text: str) -> str:
+    """An SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _make_view(
+    connection: duckdb.DuckDBPyConnection, folder: Path, view: str, table: str, columns: str, where: str = "true"
+) -> None:
+    sql = f"SELECT {columns} FROM _sniffer.{table}"
+    if sealed := sealed_rows(connection, folder, table, where):
+        sql += f" UNION ALL SELECT {columns} FROM ({sealed})"
+    connection.execute(f"CREATE OR REPLACE VIEW {view} AS {sql}")

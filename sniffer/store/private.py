@@ -1,0 +1,97 @@
+"""The private database file, attached for transactions and let go of before it is copied.
+
+Every commit is synced into the file's `.wal`, so an error (a full disk, most likely) costs the transaction it hits and nothing
+else: the file is attached anew, DuckDB replays the `.wal`, and the store reads from it what stands there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+import duckdb
+
+from sniffer.errors import StoreError
+from sniffer.store.files import Files, errors
+
+STORAGE_VERSION: Final = "v1.4.0"
+"""So that DuckDB 1.4 and all later clients open the file."""
+_MEMORY: Final = "256MB"
+"""Of DuckDB, for sealing and merging; what does not fit goes to its folder for temporary files."""
+
+
+class Private:
+    """A DuckDB instance and the private file attached to it, as its current database while it is attached."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._attached = False
+        self.failed = False
+        """Whether an error made us let go of the file: what was read from it before may be wrong."""
+        folder = str(files.folder / "temporary")
+        self.connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": folder})
+
+    def attach(self) -> None:
+        """Attach the file, or make it. Raises `duckdb.Error`."""
+        if not self._attached:
+            private = str(self._files.private).replace("'", "''")
+            self.connection.execute(f"ATTACH '{private}' AS private (STORAGE_VERSION '{STORAGE_VERSION}'); USE private.main")
+            self._attached = True
+
+    def used(self) -> int:
+        """Bytes of the attached file that hold something, once everything has been brought into it. Raises `duckdb.Error`.
+
+        The file itself may be larger: DuckDB uses free blocks again, and cuts off only those at its end.
+        """
+        try:
+            self.connection.execute("CHECKPOINT private")
+        except duckdb.Error:
+            self._abandon()
+            raise
+        sizes = "SELECT used_blocks * block_size FROM pragma_database_size() WHERE database_name = 'private'"
+        return int(self.connection.execute(sizes).fetchall()[0][0])
+
+    def detach(self) -> None:
+        """Bring everything into the file itself and let go of it: only then may it be copied. Raises `duckdb.Error`.
+
+        DuckDB forgets its POSIX lock on a file when this process closes another descriptor of it.
+        """
+        if self._attached:
+            try:
+                self.connection.execute("CHECKPOINT private; USE memory; DETACH private")
+                self._attached = False
+            except duckdb.Error:
+                self._abandon()
+                raise
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A transaction on the attached file: committed at the end, or abandoned on any error."""
+        try:
+            self.connection.execute("BEGIN")
+            yield self.connection
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self._abandon()
+            raise
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn DuckDB's and the system's errors into `StoreError`."""
+        with errors(self._files.path):
+            try:
+                yield
+            except duckdb.Error as error:
+                raise StoreError(f"{self._files.path}: {self.line(error)}; what was published before is whole") from None
+
+    def line(self, error: duckdb.Error) -> str:
+        """DuckDB's own words in one line, with the published file's name."""
+        return " ".join(str(error).split()).replace(str(self._files.private), str(self._files.path))
+
+    def _abandon(self) -> None:
+        self.failed = True
+        self._attached = False
+        for sql in ("ROLLBACK", "USE memory", "DETACH private"):
+            with contextlib.suppress(duckdb.Error):
+                self.connection.execute(sql)
