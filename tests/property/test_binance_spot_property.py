@@ -125,7 +125,7 @@ def check_report(decoded: Decoded, event: Any) -> None:
     assert (row.side, row.status_raw, row.status) == (event["S"].lower(), event["X"], KNOWN.get(event["X"]))
     assert (row.price, row.filled_quantity) == (Decimal(str(event["p"])), Decimal(str(event["z"])))
     assert row.quantity == Decimal(str(event["Q" if row.quantity_unit == "quote" else "q"]))
-    assert row.exchange_time == event["T"] * 1_000_000
+    assert row.exchange_time == Decimal(str(event["T"])) * 1_000_000
     assert (len(decoded.fills) == 1) == (event["x"] == "TRADE" and decoded.problem is None)
     for fill in decoded.fills:
         assert (fill.price, fill.quantity) == (Decimal(str(event["L"])), Decimal(str(event["l"])))
