@@ -38,6 +38,8 @@ class Decoder(Protocol):
 
     damage: str | None
     """Why the bytes that were not consumed make no sense; None while they may only be incomplete."""
+    wanted: int
+    """So many bytes must come, those that were not consumed included, before `decode` can get on; 0: unknown."""
 
     @property
     def kernel_drops(self) -> int | None:
@@ -54,6 +56,7 @@ class PcapDecoder:
 
     def __init__(self, name: str) -> None:
         self.damage: str | None = None
+        self.wanted = 0
         self._name = name
         self._head = 0  # bytes of a record's head; 0 until the file header has come
         self._unit = self._link_type = self._limit = 0
@@ -83,6 +86,7 @@ class PcapDecoder:
         append = packets.append
         unpack, unit, head, link_type, limit = self._unpack, self._unit, self._head, self._link_type, self._limit
         offset, size = 0, len(data)
+        self.wanted = 0
         last = size - head
         while offset <= last:
             seconds, fraction, captured, original = unpack(data, offset)
@@ -92,6 +96,7 @@ class PcapDecoder:
                 self.damage = f"a record of {captured} bytes, where at most {limit} can be"
                 break
             if end > size:
+                self.wanted = end - offset
                 break
             append((seconds * 1_000_000_000 + fraction * unit, link_type, data[start:end], original, CHECKSUM_UNKNOWN))
             offset = end

@@ -114,6 +114,8 @@ class CaptureFile:
 
     def _decode(self, chunks: Chunks) -> Iterator[list[Packet]]:
         data, offset = b"", 0  # what is not decoded yet, and where in the unzipped stream it begins
+        pieces: list[bytes] = []  # more of it, gathered while a large record comes: joined once, not with every chunk
+        gathered = 0
         decoder: pcap.Decoder | None = None
         time: int | None = None
         problem: str | None = None
@@ -122,7 +124,12 @@ class CaptureFile:
                 if chunk is None:
                     yield []
                     continue
-                data = data + chunk if data else chunk
+                pieces.append(chunk)
+                gathered += len(chunk)
+                if decoder and len(data) + gathered < decoder.wanted:
+                    continue
+                data = b"".join((data, *pieces))
+                pieces, gathered = [], 0
                 if decoder is None:
                     decoder = self._decoder = self._detect(data)
                     if decoder is None:
@@ -143,7 +150,7 @@ class CaptureFile:
             raise CaptureError(f"{self.name}: {_what_it_is(data)}; {_WAY_OUT}")
         if decoder and decoder.damage:
             problem = decoder.damage
-        elif data and not problem and not self._follow:
+        elif (data or pieces) and not problem and not self._follow:
             problem = "the file is cut off inside a record"
         if problem:
             size = None if self._zipped or self.total_bytes is None else self.total_bytes - offset

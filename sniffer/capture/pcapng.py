@@ -70,6 +70,7 @@ class PcapngDecoder:
 
     def __init__(self) -> None:
         self.damage: str | None = None
+        self.wanted = 0
         self.application = ""
         self.comment = ""
         self.names: list[str] = []
@@ -95,6 +96,7 @@ class PcapngDecoder:
         packets: list[Packet] = []
         append = packets.append
         offset, size = 0, len(data)
+        self.wanted = 0
         try:
             while True:
                 # The common block inline; every other, and every doubt, goes to _block. Offsets are absolute in `data`.
@@ -138,6 +140,7 @@ class PcapngDecoder:
         if not 12 <= length <= BLOCK_LIMIT:
             raise _Damage(f"a block length of {length} bytes")
         if offset + length > len(data):
+            self.wanted = length
             return 0
         if self._word(data, offset + length - 4)[0] != length:
             raise _Damage("the block lengths before and behind a block differ")

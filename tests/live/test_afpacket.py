@@ -62,10 +62,17 @@ def ip(command):
     subprocess.run(["ip", *command.split()], check=True)
 
 
+def link_up(*interfaces):
+    for interface in interfaces:
+        ip(f"link set {interface} up")
+    for interface in interfaces:
+        while "LOWER_UP" not in subprocess.run(["ip", "link", "show", interface], capture_output=True, text=True).stdout:
+            time.sleep(0.01)
+
+
 def veth():
     ip("link add v0 type veth peer name v1")
-    ip("link set v0 up")
-    ip("link set v1 up")
+    link_up("v0", "v1")
 
 
 def send_frames(interface, *frames):
@@ -118,8 +125,11 @@ def transfer(sizes, family=socket.AF_INET, host="127.0.0.1", server=None):
 
 
 def payload_to(port, packets, header=20):
-    """The stream to `port`, from sequence numbers; fails where a byte is missing or comes twice."""
-    stream, start = b"", None
+    """The stream to `port`, from sequence numbers; fails where a byte is missing, or where many come twice.
+
+    Two processors may swap packets even on loopback, and a busy machine retransmits one now and then.
+    """
+    bodies, start = [], 0
     for _, _, data, _, _ in packets:
         tcp = 14 + header
         _, destination, sequence = struct.unpack_from("!HHI", data, tcp)
@@ -131,8 +141,12 @@ def payload_to(port, packets, header=20):
         end = tcp - header + struct.unpack_from("!H", data, 16)[0] if header == 20 else len(data)
         body = data[tcp + (data[tcp + 12] >> 4) * 4 : end]
         if body:
-            assert (sequence - start) % 2**32 == len(stream)
-            stream += body
+            bodies.append((sequence, body))
+    stream = b""
+    for at, body in sorted(((sequence - start) % 2**32, body) for sequence, body in bodies):
+        assert at <= len(stream), f"a hole of {at - len(stream)} bytes"
+        stream += body[len(stream) - at :]
+    assert sum(len(body) for _, body in bodies) < 1.5 * len(stream)
     return stream
 
 
@@ -154,21 +168,24 @@ def test_each_byte_once_with_kernel_times_and_marks():
     times = [packet[0] for packet in packets]
     assert before <= times[0]
     assert times[-1] <= after
-    assert sum(earlier > later for earlier, later in itertools.pairwise(times)) < len(times) / 100
+    # The kernel takes the time before it queues for the ring, so two processors may swap by some microseconds.
+    assert max(earlier - later for earlier, later in itertools.pairwise(times)) < 10**7
     assert len({at % 1000 for at in times}) > 5  # nanoseconds, not microseconds
     assert {(link_type, mark) for _, link_type, _, _, mark in packets} == {(1, CHECKSUM_NOT_READY)}
     assert all(len(data) == original for _, _, data, original, _ in packets)
 
 
 def test_packets_of_segmentation_offload_are_whole():
-    ring = Ring("lo")
-    sent, port = transfer([20_000_000])
+    server = free_server()
+    ring = Ring("lo", compile_filter(1, [], [server.getsockname()[1]]))
+    sent, port = transfer([12_000_000], server=server)
     packets = collect(ring)
+    assert ring.drops() == 0
     ring.close()
     sizes = [len(packet[2]) for packet in packets]
     assert max(sizes) > 60_000
     assert all(len(data) == original for _, _, data, original, _ in packets)
-    assert payload_to(port, [packet for packet in packets if port in struct.unpack_from("!HH", packet[2], 34)]) == sent
+    assert payload_to(port, packets) == sent
 
 
 def test_ports_are_filtered_in_the_kernel():
@@ -308,7 +325,7 @@ def test_an_interface_that_goes_down_comes_back_and_vanishes():
         assert frame in [packet[2] for packet in ring.read(1)]  # what came before is read first
         with pytest.raises(CaptureError, match="v1: the interface is down; `ip link set v1 up`"):
             collect(ring)
-        ip("link set v1 up")
+        link_up("v1", "v0")
         send_frames("v0", frame)
         assert frame in [packet[2] for packet in collect(ring)]
         ip("link del v0")

@@ -5,6 +5,7 @@ import random
 import shutil
 import struct
 import subprocess
+import time
 
 import dpkt
 import pytest
@@ -230,3 +231,12 @@ def test_editcap_converts_to_the_same(tmp_path, name):
     source.write_bytes(pcap([(AT + n, n * 1000, rng.randbytes(60 + n), 60 + n) for n in range(500)], magic=0xA1B23C4D))
     subprocess.run(["editcap", "-F", name, source, target], check=True, capture_output=True)
     assert read_all(open_capture(target)) == read_all(open_capture(source))
+
+
+def test_large_blocks_cost_no_more_than_their_bytes(read):
+    """Joining what is there with each chunk that comes would take half a minute for these."""
+    started = time.process_time()
+    _, packets, error = read(section(), interface(), *([block(0xBAD, bytes(BLOCK_LIMIT - 12)), enhanced(1, b"x")] * 12))
+    assert error is None
+    assert len(packets) == 12
+    assert time.process_time() - started < 5
