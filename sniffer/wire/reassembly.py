@@ -67,7 +67,6 @@ class Stream:
         "next_seq",
         "offloaded",
         "offset",
-        "partial_sums",
         "started",
     )
 
@@ -75,8 +74,6 @@ class Stream:
         self._limits = limits
         self.offloaded = False
         """Its checksums mean nothing: see `side.py`."""
-        self.partial_sums = False
-        """Its latest checksum was a bare pseudo-header sum: a hint for what to try first."""
         self.started = False
         self.clean = False
         self.next_seq = 0
