@@ -2,7 +2,7 @@
 
     orders.duckdb               what users open; replaced by rename, never written in place
     orders.duckdb.d/            lock            held by the one store that may write
-                                private.duckdb  what the store writes (0600)
+                                private/        what the store writes: the private file, its `.wal` (0700)
                                 <table>/date=YYYY-MM-DD/*.parquet    sealed rows
                                 foreign-*       what a foreign read-write client left beside a newer file
 
@@ -44,7 +44,7 @@ class Files:
     def __init__(self, path: Path, group: str | None = None) -> None:
         self.path = path.resolve()
         self.folder = sealed_folder(self.path)
-        self.private = self.folder / "private.duckdb"
+        self.private = self.folder / "private" / "private.duckdb"
         self._published: int | None = None
         self._mode = _NEW_MODE
         self._claimed = False
@@ -53,10 +53,11 @@ class Files:
                 raise StoreError(f"{self.path}: is a folder; --db names a file")
             self._owner = self._find_owner(group)
             self._lock = self._take_lock()
+            self._discard_private()
+            self.private.parent.mkdir(mode=0o700)
 
     def adopt(self) -> bool:
         """Take the published file, with the `.wal` that a user's own session left, as the start; False if there is none."""
-        self._discard_private()
         with errors(self.path):
             for suffix in WAL_SUFFIXES:  # a run was killed between taking a `.wal` in and publishing what it held
                 aside = self.folder / (_ADOPTED + suffix)
@@ -78,10 +79,12 @@ class Files:
             mode = os.fstat(descriptor).st_mode & 0o777
             self._mode = mode if mode & 0o200 else _NEW_MODE
             for suffix in ("", *WAL_SUFFIXES):
-                source = _beside(self.path, suffix)
-                if source.exists():
+                target = _beside(self.private, suffix)
+                if not suffix:  # never by another descriptor: see `_lock_shared`
+                    self._write(target, descriptor, 0o600)
+                elif (source := _beside(self.path, suffix)).exists():
                     with source.open("rb") as opened:
-                        self._write(_beside(self.private, suffix), opened.fileno(), 0o600)
+                        self._write(target, opened.fileno(), 0o600)
         return True
 
     def claim(self) -> None:
@@ -232,8 +235,8 @@ class Files:
             self._published = None
 
     def _discard_private(self) -> None:
-        for suffix in ("", *WAL_SUFFIXES):
-            _beside(self.private, suffix).unlink(missing_ok=True)
+        if self.private.parent.is_dir():
+            shutil.rmtree(self.private.parent)
 
 
 @contextlib.contextmanager

@@ -29,14 +29,14 @@ class Private:
         self._attached = False
         self.failed = False
         """Whether an error made us let go of the file: what was read from it before may be wrong."""
-        folder = str(files.folder / "temporary")
-        self.connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": folder})
+        self.connection = self._connect()
 
     def attach(self) -> None:
         """Attach the file, or make it. Raises `duckdb.Error`."""
         if not self._attached:
             private = str(self._files.private).replace("'", "''")
-            self.connection.execute(f"ATTACH '{private}' AS private (STORAGE_VERSION '{STORAGE_VERSION}'); USE private.main")
+            new = "" if self._files.private.exists() else f"(STORAGE_VERSION '{STORAGE_VERSION}')"
+            self.connection.execute(f"ATTACH '{private}' AS private {new}; USE private.main")
             self._attached = True
 
     def used(self) -> int:
@@ -90,8 +90,13 @@ class Private:
         return " ".join(str(error).split()).replace(str(self._files.private), str(self._files.path))
 
     def _abandon(self) -> None:
+        """Let go of the file as it is: a DuckDB instance that failed to write may neither go on nor detach."""
         self.failed = True
         self._attached = False
-        for sql in ("ROLLBACK", "USE memory", "DETACH private"):
-            with contextlib.suppress(duckdb.Error):
-                self.connection.execute(sql)
+        with contextlib.suppress(duckdb.Error):
+            self.connection.close()
+        self.connection = self._connect()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        folder = str(self._files.private.parent / "temporary")
+        return duckdb.connect(":memory:", config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": folder})

@@ -69,9 +69,7 @@ def query(path: str | Path, sql: str) -> Result:
     # A COPY that writes a file may stand inside a SELECT's WITH, or behind EXPLAIN ANALYZE: no keyword may be one.
     words = {text[offset : offset + 4].upper() for offset, kind in duckdb.tokenize(sql) if kind == duckdb.token_type.keyword}
     if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN) or b"COPY" in words:
-        raise UsageError(
-            "query: the statement is not a SELECT, SHOW, DESCRIBE, SUMMARIZE or EXPLAIN; `sniffer export` writes files"
-        )
+        raise UsageError("query: only SELECT, SHOW, DESCRIBE, SUMMARIZE and EXPLAIN; `sniffer export` writes files")
     connection = connect(path)
     try:
         folder = str(sealed_folder(Path(path).resolve())).replace("'", "''")
@@ -114,7 +112,7 @@ def _check_place(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     ]
     if sealed and folder != str(sealed_folder(path)):
         raise StoreError(
-            f"{path}: was moved, and its sealed rows are looked for in {folder}; move {sealed_folder(path).name} beside it too, "
+            f"{path}: was moved, and its sealed rows are looked for in {folder}; move {sealed_folder(path).name} beside it, "
             "and run `sniffer replay` or `sniffer record` on it once"
         )
 

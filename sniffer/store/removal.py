@@ -26,20 +26,18 @@ _FETCH: Final = 10_000
 def remove_capture(
     connection: duckdb.DuckDBPyConnection, sealed: Sealed, folder: Path, schemas: dict[str, pa.Schema], capture_id: str
 ) -> None:
-    """Remove a capture from the attached database, inside a transaction. `schemas` are the tables' own columns."""
+    """Remove a capture from the attached database, inside a transaction. `schemas` are without `batch`."""
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE gone AS SELECT DISTINCT connection_id FROM main.connections WHERE capture_id = ?",
         [capture_id],
     )
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE gone_ids AS " + _ids("main.order_events SEMI JOIN gone USING (connection_id)")
-    )
-    connection.execute("INSERT INTO gone_ids " + _ids(f"main.orders_all WHERE {_TOUCHED}"))
-    connection.execute("CREATE OR REPLACE TEMP TABLE again AS SELECT DISTINCT * FROM gone_ids")
+    connection.execute("CREATE OR REPLACE TEMP TABLE ids AS " + _ids("main.order_events SEMI JOIN gone USING (connection_id)"))
+    connection.execute("INSERT INTO ids " + _ids(f"main.orders_all WHERE {_TOUCHED}"))
+    connection.execute("SET VARIABLE capture = ?", [capture_id])
     of_capture = "connection_id IN (SELECT connection_id FROM gone)"
-    conditions = dict.fromkeys((*EVENTS, "connections"), of_capture) | {"orders": _TOUCHED}
-    connection.execute("SET VARIABLE gone_capture = ?", [capture_id])
-    conditions["losses"] = "capture_id = getvariable('gone_capture')"
+    conditions = dict.fromkeys((*EVENTS, "connections"), of_capture)
+    conditions["losses"] = "capture_id = getvariable('capture')"
+    conditions["orders"] = f"{_TOUCHED} OR (order_id IS NULL AND client_order_id IS NULL AND {of_capture})"
     for table, where in conditions.items():
         connection.execute(f"DELETE FROM _sniffer.{table} WHERE {where}")
         sealed.remove(connection, table, where)
@@ -49,20 +47,21 @@ def remove_capture(
     _fold_again(connection, schemas)
     newest = " UNION ALL ".join(f"SELECT max(captured_at) AS latest FROM main.{table}" for table in EVENTS if table != "losses")
     connection.execute(f"UPDATE _sniffer.state SET newest = (SELECT max(latest) FROM ({newest}))")
-    for table in ("gone", "gone_ids", "again"):
-        connection.execute(f"DROP TABLE temp.{table}")
+    connection.execute("DROP TABLE temp.gone; DROP TABLE temp.ids")
 
 
 _TOUCHED: Final = (
-    "((venue, order_id) IN (SELECT (venue, id) FROM gone_ids WHERE kind = 'order')"
-    " OR (venue, client_order_id) IN (SELECT (venue, id) FROM gone_ids WHERE kind = 'client'))"
+    "((venue, order_id) IN (SELECT (venue, id) FROM ids WHERE kind = 'order')"
+    " OR (venue, client_order_id) IN (SELECT (venue, id) FROM ids WHERE kind = 'client'))"
 )
 
 
 def _ids(rows: str) -> str:
     """SQL for the order ids and client ids of `rows`."""
-    return (
-        f"SELECT 'order' AS kind, venue, order_id AS id FROM {rows} UNION SELECT 'client', venue, client_order_id FROM {rows}"
+    kinds = (("order", "order_id"), ("client", "client_order_id"))
+    return " UNION ".join(
+        f"SELECT '{kind}' AS kind, venue, id FROM (SELECT venue, {column} AS id FROM {rows}) WHERE id IS NOT NULL"
+        for kind, column in kinds
     )
 
 

@@ -117,9 +117,8 @@ class Sealed:
             file = f"{table}/date={date}/{database_id}-{uuid.uuid4().hex[:12]}.parquet"
             path = self._files.folder / file
             self._files.make_folder(path.parent)
-            connection.execute(
-                f"COPY (SELECT * FROM ({select}) WHERE {day} = '{date}') TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)"
-            )
+            of_day = f"SELECT * FROM ({select}) WHERE {day} = '{date}'"
+            connection.execute(f"COPY ({of_day}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)")
             _sync(path)
             self._files.own(path, 0o440)
             connection.execute(

@@ -50,12 +50,11 @@ class Store:
         self._sealed: Sealed
         self._current: Current
         self._private = Private(self._files)
-        self._connection = self._private.connection
         try:
             with self._private.errors():
                 self._open()
         except BaseException:
-            self._connection.close()
+            self._private.connection.close()
             self._files.release()
             raise
 
@@ -146,7 +145,7 @@ class Store:
         try:
             self.publish()
         finally:
-            self._connection.close()
+            self._private.connection.close()
             self._files.release()
 
     def _open(self) -> None:
@@ -163,11 +162,11 @@ class Store:
             self._found = self._files.discard_wal()  # left beside a newer file, in a recording that was then killed
             self._private.attach()
         if adopted:
-            check_ours(self._connection, self._files.path)
+            check_ours(self._private.connection, self._files.path)
         else:
-            create(self._connection, self._files.folder)
+            create(self._private.connection, self._files.folder)
         self._files.claim()
-        connection = self._connection
+        connection = self._private.connection
         folder = str(self._files.folder)
         moved = connection.execute("SELECT folder FROM _sniffer.state").fetchall() != [(folder,)]
         self._schemas = schemas(connection)
@@ -189,7 +188,7 @@ class Store:
 
     def _load(self) -> None:
         """Learn what stands in the attached file."""
-        connection = self._connection
+        connection = self._private.connection
         self._number, self._newest = connection.execute(
             "SELECT batch, coalesce(epoch_ns(newest), 0) FROM _sniffer.state"
         ).fetchall()[0]
@@ -204,8 +203,8 @@ class Store:
             orders = self._sealed.seal(connection, self._newest)
             make_views(connection, self._files.folder, self._schemas)
         self._current.book.let_go(orders)
-        self._current.reload_connections(self._connection)
-        self._sealed.sweep(self._connection)
+        self._current.reload_connections(self._private.connection)
+        self._sealed.sweep(self._private.connection)
         self._rows = 0
         self._changed = True
 
