@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from sniffer import __version__
+from sniffer.allocator import keep_freed_memory
 from sniffer.config import load_settings
 from sniffer.errors import SnifferError, UsageError
 from sniffer.model import Sender
@@ -41,6 +42,7 @@ Keep = Annotated[
 
 def main() -> NoReturn:
     """Entry point: runs a command and turns every error into one line and an exit code."""
+    keep_freed_memory()
     try:
         code = app(standalone_mode=False)
     except SnifferError as error:

@@ -28,14 +28,22 @@ _by_capture_time: Final = attrgetter("captured_at")
 class _Examined:
     """What is known of one connection beyond the wire."""
 
-    __slots__ = ("decoder", "guessed", "unexamined", "venue", "wanted")
+    __slots__ = ("_searches", "decoder", "guessed", "unexamined", "venue")
 
     def __init__(self, venue: Venue | None, decoder: Decoder | None) -> None:
         self.venue = venue
         self.decoder = decoder
         self.guessed = False
         self.unexamined = 0
-        self.wanted: dict[tuple[Sender, int], Callable[[bytes], bool]] = {}
+        self._searches: dict[tuple[Sender, int], Callable[[bytes], bool]] = {}
+
+    def search(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
+        """The decoder's byte search for this side's messages of this opcode."""
+        found = self._searches.get((sender, opcode))
+        if found is None:
+            assert self.decoder is not None
+            found = self._searches[(sender, opcode)] = self.decoder.wanted(sender, opcode)
+        return found
 
 
 class Examiner:
@@ -124,14 +132,11 @@ class Examiner:
     def _search(
         connection_id: int, examined: _Examined, sender: Sender, messages: list[WireMessage], kept: list[Message]
     ) -> None:
-        """The byte search: once for every message of a known venue."""
-        decoder, searches = examined.decoder, examined.wanted
-        assert decoder is not None
+        """The byte search: once for every message of a known venue, so text, which nearly all are, goes without a look-up."""
+        text = examined.search(sender, OPCODE_TEXT)
         for message in messages:
-            search = searches.get((sender, message[3]))
-            if search is None:
-                search = searches[(sender, message[3])] = decoder.wanted(sender, message[3])
-            if search(message[4]):
+            opcode, payload = message[3], message[4]
+            if text(payload) if opcode == OPCODE_TEXT else examined.search(sender, opcode)(payload):
                 kept.append(Message(connection_id, sender, *message))
 
     def _decode(self, examined: _Examined, message: Message, batch: Batch) -> None:

@@ -88,9 +88,10 @@ class Engine:
     def _feed_bulk(self, packets: list[Packet]) -> None:
         """The hot loop: append each plain packet that its stream expects, and hand any other to `_slow`."""
         touched = self._touched
+        entry_of = self._flows.get
         for packet, plain, intact, seq, ack, start, end in zip(packets, *read_heads(packets), strict=True):
             data = packet[2]
-            entry = self._flows.get(data[26:38]) if plain else None
+            entry = entry_of(data[26:38]) if plain else None
             if entry is None:
                 self._slow(packet)
                 continue
@@ -201,7 +202,8 @@ class Engine:
     def _ignore(self, key: bytes) -> None:
         """Remember that a flow is not watched, so that its packets cost little."""
         if self._unwatched_flows >= self._limits.connections:
-            self._flows = {key: entry for key, entry in self._flows.items() if entry[2] is not None}
+            for unwatched in [flow for flow, entry in self._flows.items() if entry[2] is None]:
+                del self._flows[unwatched]
             self._unwatched_flows = 0
         self._flows[key] = self._unwatched
         self._unwatched_flows += 1

@@ -145,15 +145,16 @@ class WebSocketReader:
     def feed(self, items: list[Item]) -> list[WireMessage]:
         """The messages that `items` complete."""
         out = self._out = []
+        frames = self._frames
         for item in items:
             if type(item) is tuple:
-                time = item[1]
+                offset, time, data = item
                 if time > self._latest:
                     self._latest = time
                 if self._pending_bytes or self._discard or self._resync or self._failed:
                     self._continue(item)
                 else:
-                    self._frames(item[0], time, item[2])
+                    frames(offset, time, data)
             elif isinstance(item, Gap):
                 self._gap(item)
             elif isinstance(item, End):
