@@ -1,0 +1,48 @@
+"""python -m bench [--quick] [--rounds N] [FIGURE...]: measures, prints tables, keeps the raw values in bench/results/."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from bench import speed
+from bench.options import Options
+from bench.processes import Failed
+from bench.report import RESULTS, Figure, machine, save, text
+
+FIGURES: Final[dict[str, Callable[[Options], Figure]]] = {
+    "speed": speed.figure,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: measured, goals met or not; 1: something could not be measured, or what was stored was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of this machine.")
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"{', '.join(FIGURES)} (all)")
+    parser.add_argument("--quick", action="store_true", help="small sizes: does everything run?")
+    parser.add_argument("--rounds", type=int, default=None, help="rounds of what is compared (5; quick: 1)")
+    parser.add_argument("--cache", type=Path, default=RESULTS / "captures", help="folder of the captures (%(default)s)")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.figures if name not in FIGURES]
+    if unknown:
+        parser.error(f"no such figure: {', '.join(unknown)}; known are {', '.join(FIGURES)}")
+    rounds = given.rounds or (1 if given.quick else 5)
+    options = Options(given.quick, max(1, rounds), given.cache)
+    about, figures, failed = machine(), [], False
+    for name in given.figures or FIGURES:
+        print(f"bench: {name} ...", file=sys.stderr, flush=True)
+        try:
+            figures.append(FIGURES[name](options))
+        except Failed as error:
+            print(f"bench: {name}: {error}", file=sys.stderr)
+            failed = True
+    print(text(about, figures))
+    print(f"bench: raw values in {save(about, figures)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Replay speed against tshark on the same capture, in interleaved rounds. Ours stores orders, tshark only lists frames."""
+
+from __future__ import annotations
+
+from bench.captures import Workload, capture
+from bench.options import Options
+from bench.processes import Run
+from bench.report import Figure, load, median, spread
+from bench.runners import have_tshark, replay, startup, tshark
+
+GOAL = 0.2
+
+
+def figure(options: Options) -> Figure:
+    messages = 20_000 if options.quick else 500_000
+    rows: list[list[str]] = []
+    raw: dict[str, object] = {}
+    worst = 0.0
+    for compressed in (False, True):
+        made = capture(Workload(messages, compressed=compressed), options.cache)
+        kind = "compressed" if compressed else "plain"
+        runs: dict[str, list[Run]] = {"start-up": [], "sniffer": [], "tshark": []}
+        loads = []
+        for _ in range(options.rounds):
+            loads.append(load())
+            runs["start-up"].append(startup())
+            runs["sniffer"].append(replay(made))
+            if have_tshark():
+                runs["tshark"].append(tshark(made))
+        ratio = "no tshark"
+        if runs["tshark"]:
+            ratios = [ours.seconds / theirs.seconds for ours, theirs in zip(runs["sniffer"], runs["tshark"], strict=True)]
+            worst = max(worst, median(ratios))
+            ratio = spread(ratios, "")
+        cells = [
+            spread([run.seconds for run in runs[name]]) if runs[name] else "" for name in ("sniffer", "tshark", "start-up")
+        ]
+        cpu = [f"{median([run.cpu for run in runs[name]]):.2f} s" if runs[name] else "" for name in ("sniffer", "tshark")]
+        each = median([run.seconds for run in runs["sniffer"]]) - median([run.seconds for run in runs["start-up"]])
+        rows.append([kind, *cells[:2], ratio, *cpu, cells[2], f"{each / messages * 1e6:.2f} us"])
+        raw[kind] = {"load": loads, "capture_bytes": made.bytes, "packets_file": made.path.name} | {
+            name: [{"seconds": run.seconds, "cpu": run.cpu, "peak_rss": run.peak_rss} for run in found]
+            for name, found in runs.items()
+        }
+    judged = worst > 0 and not options.quick
+    return Figure(
+        name="Replay against tshark",
+        goal=f"{messages:,} messages into DuckDB in at most {GOAL} of the time in which tshark lists the frames",
+        found=f"{worst:.2f}" if worst else "no tshark to compare with",
+        met=worst <= GOAL if judged else None,
+        columns=["traffic", "sniffer", "tshark", "ratio", "CPU sniffer", "CPU tshark", "start-up of sniffer", "a message"],
+        rows=rows,
+        raw=raw,
+    )
