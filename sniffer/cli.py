@@ -239,9 +239,7 @@ def tail(
 
 @app.command()
 def export(
-    target: Annotated[
-        Path, typer.Argument(help="A .duckdb file, or a folder name ending in .parquet or .csv.", metavar="TARGET")
-    ],
+    target: Annotated[Path, typer.Argument(help="A .duckdb, .parquet or .csv file, or a folder.", metavar="TARGET")],
     db: Db = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
     config: Config = None,
@@ -249,8 +247,8 @@ def export(
     """Write a self-contained copy: native DuckDB, Parquet or CSV."""
     from sniffer.store.export import export as run
 
-    written = run(load_settings(config, db=db).db, target, force=force)
-    print(f"wrote {written}")
+    for written in run(load_settings(config, db=db).db, target, force=force):
+        print(f"wrote {written}")
 
 
 @app.command()

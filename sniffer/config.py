@@ -102,12 +102,16 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     for key in values:
         if key not in known:
             raise UsageError(f"{file}: unknown setting {key!r}; known are {', '.join(sorted(known))}")
-    values |= {key: value for key, value in overrides.items() if value is not None}
-    return Settings(**{key: _checked(str(file), key, value) for key, value in values.items()})
+    checked = {key: _checked(f"{file}: setting {key}", key, value) for key, value in values.items()}
+    for key, value in overrides.items():
+        if value is not None:
+            option = f"--{key.removesuffix('s') if key in ('hosts', 'ports') else key}".replace("_", "-")
+            checked[key] = _checked(option, key, value)
+    return Settings(**checked)
 
 
-def _checked(file: str, key: str, value: Any) -> Any:
-    """`value` in the type of setting `key`."""
+def _checked(where: str, key: str, value: Any) -> Any:
+    """`value` in the type of setting `key`; `where` names it in an error."""
     try:
         if key in ("db", "journal"):
             return Path(value)
@@ -115,15 +119,16 @@ def _checked(file: str, key: str, value: Any) -> Any:
             return tuple(str(host) for host in value)
         if key == "ports":
             ports = tuple(int(port) for port in value)
-            if not all(0 < port < 65536 for port in ports):
-                raise ValueError("a port is a number from 1 to 65535")
+            for port in ports:
+                if not 0 < port < 65536:
+                    raise ValueError(f"{port} is no port; a port is a number from 1 to 65535")
             return ports
         if key == "keep" and value not in ("orders", "all"):
-            raise ValueError("it is orders or all")
+            raise ValueError(f"{value!r} is unknown; it is orders or all")
         if key == "publish_interval":
             value = float(value)
             if not 0.01 <= value <= 3600:
-                raise ValueError("it is 0.01 to 3600 seconds")
+                raise ValueError(f"{value} is out of range; it is 0.01 to 3600 seconds")
         if key == "journal_segment_bytes" and value < 1 << 16:
             raise ValueError("a journal segment has at least 65536 bytes")
         if key == "journal_max_bytes" and value < 1 << 20:
@@ -131,7 +136,7 @@ def _checked(file: str, key: str, value: Any) -> Any:
         if key == "limits":
             return value if isinstance(value, Limits) else _limits(value)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{file}: setting {key}: {error}") from None
+        raise UsageError(f"{where}: {error}") from None
     return value
 
 

@@ -82,16 +82,13 @@ def _database(db: Path) -> Iterator[Check]:
     if not db.exists():
         yield Check("OK", f"{db}: not there yet; `sniffer record` or `sniffer replay` makes it")
         return
+    from sniffer.report import UNEXAMINED
     from sniffer.store import read
 
     recent = f"captured_at > (SELECT max(captured_at) FROM order_events) - INTERVAL {RECENT} MINUTE"
     try:
         _, _, events = read.query(db, f"SELECT count(*) FROM order_events WHERE {recent}")
-        _, _, unexamined = read.query(
-            db,
-            "SELECT coalesce(host, server_ip || ':' || server_port), sum(unexamined)::BIGINT FROM connections "
-            "WHERE unexamined > 0 GROUP BY 1 ORDER BY 2 DESC LIMIT 10",
-        )
+        _, _, unexamined = read.query(db, UNEXAMINED)
         _, _, unreadable = read.query(
             db,
             "SELECT coalesce(host, server_ip || ':' || server_port), unreadable_reason, count(*) FROM connections "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import itertools
 import json
 import sys
 import time
@@ -17,12 +18,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sniffer.config import SECOND
+from sniffer.model import FillEvent, OrderEvent
 from sniffer.pipeline import Summary
+from sniffer.store.read import query
+from sniffer.store.tail import Cursor, changes
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
 _LISTED: Final = 8
 """Kinds of loss, hosts and so on that a summary names; the rest is counted."""
 _TAIL_INTERVAL: Final = 0.2
+_TIMES: Final = frozenset(("captured_at", "exchange_time"))
+UNEXAMINED: Final = (
+    "SELECT coalesce(host, server_ip || ':' || server_port), sum(unexamined)::BIGINT FROM connections "
+    "WHERE unexamined > 0 GROUP BY 1 ORDER BY 2 DESC LIMIT 10"
+)
 _COLOURS: Final = {"buy": "green", "sell": "red"}
 
 
@@ -63,6 +73,8 @@ def plain(value: Any) -> str:
     if isinstance(value, Decimal):
         text = f"{value:f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, float):
+        return f"{value:.12g}"
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, bytes):
@@ -115,42 +127,73 @@ def _json(value: Any) -> Any:
 
 def follow(db: Path, *, venue: str | None, symbol: str | None, strategy: str | None, as_json: bool) -> None:
     """Print order events and fills as they are published, until Ctrl-C. Starts with what comes from now on."""
-    from sniffer.store.tail import Tail
-
     console = Console(highlight=False, soft_wrap=True)
-    tail = Tail(db, venue=venue, symbol=symbol, strategy=strategy)
+    cursor: Cursor | None = None
+    named: set[str] = set()
     try:
         while True:
-            for row in tail.changes():
+            found, cursor = changes(db, cursor)
+            for event, whose in found:
+                if (venue, symbol, strategy) not in _selections(event.venue, event.symbol, whose):
+                    continue
                 if as_json:
-                    print(json.dumps({key: _json(value) for key, value in row.items()}, ensure_ascii=False), flush=True)
+                    print(json.dumps(_change(event, whose), ensure_ascii=False), flush=True)
                 else:
-                    console.print(tail_line(row))
+                    console.print(tail_line(event))
+            if not as_json and sys.stderr.isatty():
+                _name_unexamined(db, named)
             time.sleep(_TAIL_INTERVAL)
     except KeyboardInterrupt:
         pass
 
 
-def tail_line(row: dict[str, Any]) -> Text:
+def _selections(*values: str | None) -> Iterator[tuple[str | None, ...]]:
+    """Every way in which options that may be left out can name these values."""
+    return itertools.product(*[(None, value) if value is not None else (None,) for value in values])
+
+
+def _name_unexamined(db: Path, named: set[str]) -> None:
+    """Say once of each host that its messages can be read, and nobody examines them."""
+    _, _, rows = query(db, UNEXAMINED)
+    for where, count in rows:
+        if where not in named:
+            named.add(where)
+            print(f"sniffer: not examined: {_many(count, 'message')} of {where}, which no venue recognises", file=sys.stderr)
+
+
+def _change(event: OrderEvent | FillEvent, strategy: str | None) -> dict[str, Any]:
+    table = "fill_events" if isinstance(event, FillEvent) else "order_events"
+    fields = {name: when(value) if name in _TIMES else _json(value) for name, value in event._asdict().items()}
+    return {"table": table, **fields, "strategy": strategy}
+
+
+def when(nanoseconds: int | None) -> str | None:
+    """A wire time or exchange time as ISO 8601 with nanoseconds, UTC."""
+    if nanoseconds is None:
+        return None
+    seconds, rest = divmod(nanoseconds, SECOND)
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}"
+
+
+def tail_line(event: OrderEvent | FillEvent) -> Text:
     """One order event or fill, as a line."""
-    fill = row["table"] == "fill_events"
-    line = Text(plain(row["captured_at"])[:23])
-    line.append(f"  {row['venue']} ", style="dim")
-    line.append(f"{row.get('symbol') or '?':<12}")
-    side = row.get("side") or ""
-    line.append(f"{side:<5}", style=_COLOURS.get(side, ""))
-    if fill:
-        line.append(f"FILL {plain(row['quantity'])} @ {plain(row['price'])}", style="bold")
-        if row.get("fee") is not None:
-            line.append(f"  fee {plain(row['fee'])} {row.get('fee_asset') or ''}", style="dim")
-        line.append(f"  trade {row.get('trade_id') or '?'}", style="dim")
+    line = Text((when(event.captured_at) or "")[11:23])
+    line.append(f"  {event.venue} ", style="dim")
+    line.append(f"{event.symbol or '?':<12} ")
+    line.append(f"{event.side or '':<5}", style=_COLOURS.get(event.side or "", ""))
+    size = f"{plain(event.quantity) or '?'} @ {plain(event.price) or '?'}"
+    if isinstance(event, FillEvent):
+        line.append(f"FILL {size}", style="bold")
+        if event.fee is not None:
+            line.append(f"  fee {plain(event.fee)} {event.fee_asset or ''}", style="dim")
+        line.append(f"  trade {event.trade_id or '?'}", style="dim")
     else:
-        what = row.get("status") or row.get("status_raw") or row.get("action") or row.get("kind")
-        line.append(f"{row['kind']}: {what} ")
-        line.append(f"{plain(row['quantity'])} @ {plain(row['price'])}")
-        if row.get("filled_quantity"):
-            line.append(f"  filled {plain(row['filled_quantity'])}")
-        if row.get("reason"):
-            line.append(f"  {row['reason']}", style="yellow")
-    line.append(f"  {row.get('client_order_id') or row.get('order_id') or ''}", style="dim")
+        line.append(
+            f"{' '.join(filter(None, (event.kind, event.action)))}: {event.status or event.status_raw or 'sent'}  {size}"
+        )
+        if event.filled_quantity:
+            line.append(f"  filled {plain(event.filled_quantity)}")
+        if event.reason:
+            line.append(f"  {event.reason}", style="yellow")
+    line.append(f"  {event.client_order_id or event.order_id or ''}", style="dim")
     return line
