@@ -11,6 +11,7 @@ from sniffer.capture.pcapfile import open_capture
 from sniffer.config import Settings
 from sniffer.errors import UsageError
 from sniffer.pipeline import Pipeline, Summary
+from sniffer.store.background import BackgroundStore
 from sniffer.store.store import Store
 
 PUBLISH_INTERVAL = 5.0
@@ -26,7 +27,7 @@ def replay_files(files: list[str], settings: Settings, *, replace: bool) -> Summ
     if files.count("-") > 1:
         raise UsageError("-: standard input can be named once only")
     source = merge([open_capture(name) for name in files])
-    store = Store(settings.db)
+    store = BackgroundStore(Store(settings.db))
     try:
         pipeline = Pipeline(store, settings, publish_interval=PUBLISH_INTERVAL, replace=replace)
         with _Progress() as progress:

@@ -175,9 +175,10 @@ def _load(
     ending = _Ending()
     if owner is not None:
         become(owner)
+    from sniffer.store.background import BackgroundStore
     from sniffer.store.store import Store
 
-    store = Store(settings.db, live=True, group=settings.group)
+    store = BackgroundStore(Store(settings.db, live=True, group=settings.group))
     watched = time.monotonic()
 
     def watch(*_: object) -> None:
