@@ -113,7 +113,7 @@ class Connection:
         elif not stream.started:
             stream.start(seq)
         if segment.missing:
-            stream.unusable(time, seq, length, CUT)
+            stream.unusable(time, seq, length, CUT, proved=True)
         elif segment.payload and not flags & RST:  # the text of a reset explains it (RFC 9293 section 3.5.3)
             stream.segment(time, seq, segment.payload)
         if flags & ACK:
@@ -123,11 +123,9 @@ class Connection:
                 peer.stream.acknowledge(time, segment.ack)
         if flags & FIN:
             stream.fin(time, seq + length & 0xFFFFFFFF)
-            stream.clean = False
             side.finished = True
-        if flags & RST:
-            stream.reset(seq)
-        if self.closed_at is None and (flags & RST or (side.finished and peer.finished)):
+        is_reset = bool(flags & RST) and stream.reset(time, seq)
+        if self.closed_at is None and (is_reset or (side.finished and peer.finished)):
             self.closed_at = time
 
     # --- layers ----------------------------------------------------------------------------------------------------------
@@ -158,7 +156,7 @@ class Connection:
                     length=0,
                     messages=0,
                 )
-            for wrong in side.doubtful:
+            for wrong in side.doubtful + side.unplaced:
                 length = len(wrong.payload)
                 self.ledger.add(
                     side.name, "tcp", "wrong TCP checksum", from_time=wrong.time, to_time=time, offset=None, length=length

@@ -6,34 +6,35 @@ The rules, in the order in which they bite:
 2. Data is handed on when it is *settled*: the peer has acknowledged it, or `gap_wait` of capture time has passed since. Until
    then another copy may still show up. Copies that agree are one; where copies of an unsettled byte differ nobody can tell
    which one the receiver took, so the byte becomes a gap. A copy of a settled byte is ignored, as the receiver ignores it.
+   Where more than a limit waits, the oldest is taken as settled.
 3. A hole is given up - becomes a gap - when the peer has acknowledged past it and `gap_wait` has passed without a filling
    segment (capture queues reorder), or nobody acknowledges for `gap_wait_unacknowledged`, or a limit on held bytes is passed,
    or the stream ends.
-4. A segment that may be damaged (`Connection` decides by checksum) never gets here; one that the snap length cut counts as
-   not seen. What is known of such bytes only names the reason of the gap.
+4. A segment that may be damaged (`Side` decides by checksum) never gets here; one that the snap length cut counts as not
+   seen. What is known of such bytes only names the reason of the gap.
 
-The result depends on the packets and their order alone, not on how they were cut into blocks.
+The result depends on the packets and their order alone, not on how they were cut into blocks: whatever time brings about is
+brought about before the next packet is looked at, with the times at which it was due.
 
 Offsets count stream bytes from the first known one; sequence numbers are 32 bits and wrap.
 """
 
 from __future__ import annotations
 
-from bisect import insort
 from collections import deque
 from typing import Final
 
 from sniffer.config import Limits
-from sniffer.wire.stream import Data, End, Gap, Item
+from sniffer.wire.pieces import end_of, index_at, insert_new, mark_conflicts, start_of
+from sniffer.wire.stream import End, Gap, Item
 
 SEQUENCE_SPACE: Final = 1 << 32
 SEQUENCE_MASK: Final = SEQUENCE_SPACE - 1
 HALF_SPACE: Final = 1 << 31
 
 NOT_CAPTURED: Final = "not captured"
-CONFLICT: Final = "overlapping segments disagree"
-_PLAUSIBLE_AHEAD: Final = 1 << 20
-"""How far beyond what was seen a RST may stand and still be believed: about a window."""
+_PLAUSIBLE: Final = 1 << 20
+"""How far from what was seen a RST may stand and still be believed: about a window."""
 _REMEMBERED: Final = 64
 """Byte ranges of unusable segments that are remembered, to name the reason of a gap."""
 
@@ -51,11 +52,11 @@ class Stream:
     """
 
     __slots__ = (
-        "_conflicts",
         "_end_offset",
         "_ended",
         "_held",
         "_hole_acked_since",
+        "_hole_acked_to",
         "_hole_seen_since",
         "_limits",
         "_unusable",
@@ -80,13 +81,14 @@ class Stream:
         self.offset = 0
         self.acked = 0
         self.items: list[Item] = []
+        """In order and without holes, not handed on yet."""
         self.lost = 0
         self.held_bytes = 0
-        self._held: list[Data] = []  # beyond a hole: sorted by offset, never overlapping
+        self._held: list[Item] = []  # beyond a hole
         self._hole_acked_since: int | None = None
+        self._hole_acked_to = 0
         self._hole_seen_since: int | None = None
-        self._conflicts: list[tuple[int, int]] = []
-        self._unusable: deque[tuple[int, int, str]] = deque(maxlen=_REMEMBERED)
+        self._unusable: deque[tuple[int, int, str, bool]] = deque(maxlen=_REMEMBERED)
         self._end_offset: int | None = None
         self._ended = False
 
@@ -98,18 +100,12 @@ class Stream:
     @property
     def waiting(self) -> bool:
         """Whether time alone can bring something forth: a hole to give up, or data to settle."""
-        return bool(self.items) or self._hole_acked_since is not None or bool(self._held)
+        return bool(self.items) or self._hole_acked_since is not None or self._hole_seen_since is not None
 
     @property
     def extent(self) -> int:
         """Stream bytes that the sequence numbers seen so far imply."""
-        last = self._held[-1] if self._held else None
-        return max(self.offset, last[0] + len(last[2]) if last else 0, self._acked_offset(), self._end_offset or 0)
-
-    @property
-    def complete(self) -> bool:
-        """Whether a FIN was seen and everything before it."""
-        return self._end_offset is not None and self.offset >= self._end_offset
+        return max(self.offset, end_of(self._held[-1]) if self._held else 0, self._acked_offset(), self._end_offset or 0)
 
     def _acked_offset(self) -> int:
         """Up to here the peer has taken bytes. A FIN takes a sequence number, but is no byte."""
@@ -129,8 +125,9 @@ class Stream:
             offset = self.offset
         if not payload:
             return
-        if offset == self.offset and not self._held and not self._conflicts:
-            self._append(offset, time, payload)
+        if offset == self.offset and not self._held:
+            self.items.append((offset, time, payload))
+            self._advance(len(payload))
             if self._hole_acked_since is not None or self._hole_seen_since is not None:
                 self._hole_advanced(time)
         else:
@@ -140,38 +137,48 @@ class Stream:
 
     def fin(self, time: int, seq: int) -> None:
         """A FIN at `seq`, the number that follows the last byte."""
+        self._check_hole(time)
         offset = self.offset + sequence_difference(seq, self.next_seq)
         if self._end_offset is None and offset >= self.offset:
             self._end_offset = offset
-
-    def reset(self, seq: int) -> None:
-        """A RST at `seq`: where the sender stood. One from far outside is no word of this sender's."""
         self.clean = False
-        ahead = sequence_difference(seq, self.next_seq)
-        if self.started and self._end_offset is None and 0 < ahead <= _PLAUSIBLE_AHEAD:
-            self._end_offset = self.offset + ahead
 
-    def unusable(self, time: int, seq: int, length: int, reason: str) -> None:
-        """A segment whose bytes cannot be used: they stay a hole, and `reason` will be its reason."""
+    def reset(self, time: int, seq: int) -> bool:
+        """A RST at `seq`: where the sender stood. False for one from far outside, which is no word of this sender's."""
+        if not self.started:
+            return True
+        self._check_hole(time)
+        ahead = sequence_difference(seq, self.next_seq)
+        if abs(ahead) > _PLAUSIBLE:
+            return False
+        if self._end_offset is None and ahead > 0:
+            self._end_offset = self.offset + ahead
+        self.clean = False
+        return True
+
+    def unusable(self, time: int, seq: int, length: int, reason: str, *, proved: bool) -> None:
+        """A segment whose bytes cannot be used: if they stay a hole, `reason` is its reason.
+
+        `proved`: its head is believed, so the hole is known of; else only other packets can prove that there is one.
+        """
+        self._check_hole(time)
         offset = self.offset + sequence_difference(seq, self.next_seq)
-        if length and offset + length > self.offset:
-            self._unusable.append((offset, offset + length, reason))
+        if not length or offset + length <= self.offset:
+            return
+        self._unusable.append((offset, offset + length, reason, proved))
+        if proved:
             if self._hole_seen_since is None:
                 self._hole_seen_since = time
             self.clean = False
 
     def acknowledge(self, time: int, ack: int) -> None:
         """The peer acknowledges everything before sequence number `ack`."""
+        self._check_hole(time)
         if sequence_difference(ack, self.acked) > 0:
             self.acked = ack
         if self._hole_acked_since is None and self._acked_offset() > self.offset:
-            self._hole_acked_since = time
+            self._hole_acked_since, self._hole_acked_to = time, self._acked_offset()
             self._update_clean()
-        self._check_hole(time)
-
-    def _append(self, offset: int, time: int, payload: bytes) -> None:
-        self.items.append((offset, time, payload))
-        self._advance(len(payload))
 
     def _advance(self, length: int) -> None:
         self.offset += length
@@ -181,57 +188,19 @@ class Stream:
         self.clean = (
             self.started
             and not self._held
-            and not self._conflicts
             and self._hole_acked_since is None
             and self._hole_seen_since is None
             and self._end_offset is None
         )
 
-    # --- copies ----------------------------------------------------------------------------------------------------------
-
     def _compare_with_items(self, time: int, offset: int, payload: bytes) -> bytes:
         """Hold an old segment against what waits to be settled; returns its part that is new."""
         old, new = payload[: self.offset - offset], payload[self.offset - offset :]
-        settled = self._settled_offset(time)
-        end = offset + len(old)
-        if end > settled:
-            for item in self.items:
-                if isinstance(item, tuple):
-                    self._compare(item, offset, old, settled)
-        if self._conflicts:
-            self.items = [piece for item in self.items for piece in self._without_conflicts(item, time)]
-            self._conflicts = [span for span in self._conflicts if span[1] > self.offset]
+        floor = max(offset, self._acked_offset())
+        if floor < offset + len(old):
+            first = max(self._settled(time), index_at(self.items, floor))
+            self.lost += mark_conflicts(self.items, first, time, floor, old[floor - offset :])
         return new
-
-    def _compare(self, item: Data, offset: int, payload: bytes, settled: int = 0) -> None:
-        start, _, data = item
-        low = max(start, offset, settled)
-        high = min(start + len(data), offset + len(payload))
-        if low >= high or data[low - start : high - start] == payload[low - offset : high - offset]:
-            return
-        mine, other = data[low - start : high - start], payload[low - offset : high - offset]
-        differing = [index for index, pair in enumerate(zip(mine, other, strict=True)) if pair[0] != pair[1]]
-        self._conflicts.append((low + differing[0], low + differing[-1] + 1))
-
-    def _without_conflicts(self, item: Item, time: int) -> list[Item]:
-        """`item` with the bytes in conflict turned into gaps."""
-        pieces: list[Item] = [item]
-        for low, high in self._conflicts:
-            cut: list[Item] = []
-            for piece in pieces:
-                if not isinstance(piece, tuple) or piece[0] >= high or piece[0] + len(piece[2]) <= low:
-                    cut.append(piece)
-                    continue
-                start, at, data = piece
-                a, b = max(low - start, 0), min(high - start, len(data))
-                if a:
-                    cut.append((start, at, data[:a]))
-                cut.append(Gap(start + a, time, b - a, CONFLICT))
-                self.lost += b - a
-                if b < len(data):
-                    cut.append((start + b, at, data[b:]))
-            pieces = cut
-        return pieces
 
     # --- out of order ----------------------------------------------------------------------------------------------------
 
@@ -239,79 +208,66 @@ class Stream:
         """Keep a segment that lies beyond a hole; parts that are held already are compared and cut off."""
         if self._hole_seen_since is None:
             self._hole_seen_since = time
-        pieces = [(offset, payload)]
-        for item in self._held:
-            start, _, data = item
-            end = start + len(data)
-            if end <= offset or start >= offset + len(payload):
-                continue
-            self._compare(item, offset, payload)
-            fresh: list[tuple[int, bytes]] = []
-            for at, piece in pieces:
-                if at < start:
-                    fresh.append((at, piece[: start - at]))
-                if at + len(piece) > end:
-                    fresh.append((max(at, end), piece[max(0, end - at) :]))
-            pieces = fresh
-        for at, piece in pieces:
-            if piece:
-                insort(self._held, (at, time, piece))
-                self.held_bytes += len(piece)
-        if self.held_bytes > self._limits.reorder_bytes or len(self._held) > self._limits.reorder_segments:
+        conflicts = mark_conflicts(self._held, index_at(self._held, offset), time, offset, payload)
+        self.lost += conflicts
+        self.held_bytes += insert_new(self._held, time, offset, payload) - conflicts
+        while self.held_bytes > self._limits.reorder_bytes or len(self._held) > self._limits.reorder_segments:
             self.give_up(time, "not captured, and too much came after it")
 
     def _release(self, time: int) -> None:
-        """Move what has become contiguous from the held segments to the items."""
-        advanced = False
-        while self._held and self._held[0][0] <= self.offset:
-            start, at, payload = self._held.pop(0)
-            self.held_bytes -= len(payload)
-            if start < self.offset:
-                payload = payload[self.offset - start :]
-            if not payload:
-                continue
-            piece: Data = (self.offset, at, payload)
-            self.items.extend(self._without_conflicts(piece, time))
-            self._advance(len(payload))
-            advanced = True
-        if advanced:
-            self._conflicts = [span for span in self._conflicts if span[1] > self.offset]
+        """Move what has become contiguous from the held pieces to the items."""
+        held, count = self._held, 0
+        while count < len(held) and start_of(held[count]) == self.offset:
+            piece = held[count]
+            count += 1
+            self.items.append(piece)
+            if isinstance(piece, tuple):
+                self.held_bytes -= len(piece[2])
+            self._advance(end_of(piece) - self.offset)
+        if count:
+            del held[:count]
             self._hole_advanced(time)
 
     def _hole_advanced(self, time: int) -> None:
         """The hole was filled, or its beginning was: another one starts its own wait."""
-        self._hole_acked_since = time if self._acked_offset() > self.offset else None
-        beyond = bool(self._held) or any(end > self.offset for _, end, _ in self._unusable)
-        self._hole_seen_since = time if beyond else None
+        self._hole_acked_to = self._acked_offset()
+        self._hole_acked_since = time if self._hole_acked_to > self.offset else None
+        self._hole_seen_since = time if self._held or self._proved_end() > self.offset else None
+
+    def _proved_end(self) -> int:
+        return max((end for _, end, _, proved in self._unusable if proved), default=0)
 
     # --- giving up -------------------------------------------------------------------------------------------------------
 
     def _check_hole(self, time: int) -> None:
-        limits = self._limits
-        if self._hole_acked_since is not None and time - self._hole_acked_since >= limits.gap_wait:
-            self._skip_to(self._hole_acked_since + limits.gap_wait, self._acked_offset(), None)
-        elif self._hole_seen_since is not None and time - self._hole_seen_since >= limits.gap_wait_unacknowledged:
-            self.give_up(self._hole_seen_since + limits.gap_wait_unacknowledged, None)
+        """Give up the holes whose time has come, each at the time at which it was due."""
+        acked_wait, seen_wait = self._limits.gap_wait, self._limits.gap_wait_unacknowledged
+        while True:
+            if self._hole_acked_since is not None and time - self._hole_acked_since >= acked_wait:
+                # Only what was acknowledged when the wait began has waited long enough.
+                self._skip_to(self._hole_acked_since + acked_wait, self._hole_acked_to, None)
+            elif self._hole_seen_since is not None and time - self._hole_seen_since >= seen_wait:
+                self.give_up(self._hole_seen_since + seen_wait, None)
+            else:
+                return
 
     def give_up(self, time: int, reason: str | None) -> None:
         """Turn the first hole into a gap, whether acknowledged or not."""
         if self._held:
-            self._skip_to(time, self._held[0][0], reason)
+            self._skip_to(time, start_of(self._held[0]), reason)
+        elif self._proved_end() > self.offset:
+            self._skip_to(time, self._proved_end(), reason)
         else:
-            ends = [end for _, end, _ in self._unusable if end > self.offset]
-            if ends:
-                self._skip_to(time, max(ends), reason)
-            else:
-                self._hole_seen_since = None
-                self._update_clean()
+            self._hole_seen_since = None
+            self._update_clean()
 
     def _skip_to(self, time: int, target: int, reason: str | None) -> None:
         """A gap from here to the next held byte, or to `target`, whichever comes first; then what follows it."""
-        end = min(self._held[0][0], target) if self._held else target
+        end = min(start_of(self._held[0]), target) if self._held else target
         if end > self.offset:
             length = end - self.offset
-            why = reason or next((r for a, b, r in self._unusable if a < end and b > self.offset), NOT_CAPTURED)
-            self.items.append(Gap(self.offset, time, length, why))
+            known = (why for start, stop, why, _ in self._unusable if start < end and stop > self.offset)
+            self.items.append(Gap(self.offset, time, length, reason or next(known, NOT_CAPTURED)))
             self.lost += length
             self._advance(length)
         self._hole_advanced(time)
@@ -320,57 +276,50 @@ class Stream:
 
     # --- handing on ------------------------------------------------------------------------------------------------------
 
-    def _settled_offset(self, now: int) -> int:
-        """Everything before this offset is settled: acknowledged, or old enough."""
-        settled = self._acked_offset()
-        wait = self._limits.gap_wait
-        for item in reversed(self.items):
-            if not isinstance(item, tuple):
-                continue
-            offset, time, payload = item
-            end = offset + len(payload)
-            if end <= settled:
+    def _settled(self, now: int) -> int:
+        """How many of the items are settled: acknowledged, old enough, or the oldest of too many."""
+        items, limits = self.items, self._limits
+        floor = max(self._acked_offset(), self.offset - limits.reorder_bytes)
+        if floor >= self.offset:
+            return len(items)
+        count = max(index_at(items, floor), len(items) - limits.reorder_segments)
+        while count < len(items):
+            piece = items[count]
+            if isinstance(piece, tuple) and now - piece[1] < limits.gap_wait:
                 break
-            if now - time >= wait:
-                settled = end
-                break
-        return settled
+            count += 1
+        return count
 
     def take(self, now: int) -> list[Item]:
         """The settled items, in stream order; they are the caller's now."""
-        if sequence_difference(self.acked, self.next_seq) < -(1 << 30):
-            # Nobody acknowledges; a number that falls half the space behind would be taken for one far ahead.
-            self.acked = (self.next_seq - (1 << 29)) & SEQUENCE_MASK
         if not self.clean:
             self._check_hole(now)
         items = self.items
         if not items:
             return items
-        settled = self._settled_offset(now)
-        count = len(items)
-        while count:
-            item = items[count - 1]
-            if not isinstance(item, tuple) or item[0] + len(item[2]) <= settled:
-                break
-            count -= 1
-        if count == len(items):
-            self.items = []
-            return items
+        if sequence_difference(self.acked, self.next_seq) < -(1 << 30):
+            # Nobody acknowledges; a number that falls half the space behind would be taken for one far ahead.
+            self.acked = (self.next_seq - (1 << 29)) & SEQUENCE_MASK
+        count = self._settled(now)
         self.items = items[count:]
-        return items[:count]
+        return items if count == len(items) else items[:count]
 
     def end(self, time: int, reason: str) -> list[Item]:
         """Everything that is left, holes as gaps, then the end."""
         if self._ended:
             return []
         self._ended = True
+        self._check_hole(time)
         while self._held:
-            self._skip_to(time, self._held[0][0], None)
-        extent = max(self._acked_offset(), self._end_offset or 0, *(b for _, b, _ in self._unusable), 0)
-        if self.started and extent > self.offset:
-            self._skip_to(time, extent, None)
-        items = self.items
-        self.items = []
+            self._skip_to(time, start_of(self._held[0]), None)
+        if self.started:
+            extent = max(self._acked_offset(), self._end_offset or 0, self._proved_end())
+            for start, stop, _, _ in sorted(self._unusable):
+                if start <= max(extent, self.offset) < stop:  # what a damaged segment says of itself, where it fits exactly
+                    extent = stop
+            if extent > self.offset:
+                self._skip_to(time, extent, None)
+        items, self.items = self.items, []
         items.append(End(self.offset, time, self._end_offset is not None, reason))
         self.clean = False
         return items
