@@ -13,7 +13,8 @@ from typing import Final
 
 _M_TRIM_THRESHOLD: Final = -1  # malloc.h
 _M_MMAP_THRESHOLD: Final = -3
-_KEPT: Final = 64 << 20
+_M_ARENA_MAX: Final = -8
+_KEPT: Final = 16 << 20
 """Bytes of free memory at the heap's end that are kept."""
 _MAPPED: Final = 32 << 20
 """Size from which on a block still is a mapping of its own; glibc allows no more."""
@@ -27,5 +28,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # musl
         return
+    mallopt(_M_ARENA_MAX, 1)  # what one thread frees, the other one uses again
     mallopt(_M_MMAP_THRESHOLD, _MAPPED)
     mallopt(_M_TRIM_THRESHOLD, _KEPT)
