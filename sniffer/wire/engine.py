@@ -7,6 +7,7 @@ their stream expects next cost one dictionary look-up and one append. Everything
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -22,7 +23,8 @@ from sniffer.wire.stream import CAPTURE_ENDED
 LINGER: Final = 5 * SECOND
 """How long a closed connection stays in the table, so that late copies of its segments do not look like a new one."""
 _SWEEP: Final = SECOND
-"""How often, in capture time, all connections are looked at for time-outs."""
+"""How often, in capture time, all connections are looked at for time-outs: at every whole second, before the first packet from
+then on, so that the same packets end the same connections however they are cut into blocks."""
 
 _BULK: Final = 12
 """Packets from which on reading heads in bulk pays: it costs some 60 us a block, and a packet the other way 5."""
@@ -59,6 +61,8 @@ class Engine:
         self._decoder = PacketDecoder(self._limits, self._lose)
         self._losses: list[Loss] = []
         self._touched: list[Connection] = []
+        self._waiting: list[Connection] = []
+        self._by_age: deque[tuple[int, int]] = deque()
         self._buffered: dict[int, int] = {}
         self._closed: list[Connection] = []
         self._early: list[tuple[Connection, Delivery]] = []
@@ -76,14 +80,24 @@ class Engine:
 
     def feed(self, packets: list[Packet]) -> Output:
         """A block of packets, in the order of capture."""
+        begin = 0
+        while packets and packets[-1][0] >= self._next_sweep:
+            stop = next(at for at in range(begin, len(packets)) if packets[at][0] >= self._next_sweep)
+            self._read(packets[begin:stop])
+            self._sweep(packets[stop][0])
+            begin = stop
+        self._read(packets[begin:] if begin else packets)
+        return self._collect()
+
+    def _read(self, packets: list[Packet]) -> None:
+        if not packets:
+            return
         if len(packets) < _BULK:
             for packet in packets:
                 self._slow(packet)
         else:
             self._feed_bulk(packets)
-        if packets:
-            self._now = max(self._now, packets[-1][0])
-        return self._collect()
+        self._now = max(self._now, packets[-1][0])
 
     def _feed_bulk(self, packets: list[Packet]) -> None:
         """The hot loop: append each plain packet that its stream expects, and hand any other to `_slow`."""
@@ -107,7 +121,8 @@ class Engine:
             ):
                 self._slow(packet)
                 continue
-            peer.acked = ack
+            if (ack - peer.acked) & SEQUENCE_MASK < HALF_SPACE:  # not one that was overtaken
+                peer.acked = ack
             connection = flow[2]
             connection.last_seen = time = packet[0]
             if start < end:
@@ -122,9 +137,8 @@ class Engine:
     def tick(self, now: int) -> Output:
         """Time passes without packets: holes are given up, data settles, idle connections end."""
         self._now = max(self._now, now)
-        for connection in self.connections.values():
-            if connection.client.stream.waiting or connection.server.stream.waiting:
-                self._touch(connection)
+        if now >= self._next_sweep:
+            self._sweep(now)
         return self._collect()
 
     def finish(self, reason: str = CAPTURE_ENDED) -> Output:
@@ -132,7 +146,7 @@ class Engine:
         out = self._collect()
         self._decoder.flush(self._now)
         for connection in list(self.connections.values()):
-            self._end(connection, reason)
+            self._end(connection, self._now, reason)
         final = self._collect()
         final.deliveries[:0] = out.deliveries
         final.closed[:0] = out.closed
@@ -158,7 +172,7 @@ class Engine:
             return self._open(segment)
         flow = entry[2]
         if flow is not None and segment.flags & SYN and self._is_another(segment, flow):
-            self._end(flow[2], "its addresses and ports were used again")
+            self._end(flow[2], segment.time, "its addresses and ports were used again")
             return self._open(segment)
         return flow
 
@@ -172,12 +186,11 @@ class Engine:
     @staticmethod
     def _is_another(segment: Segment, flow: Flow) -> bool:
         """Whether a SYN on a known four-tuple begins another connection, rather than being a copy of this one's."""
-        side, _, connection = flow
-        stream = side.stream
+        stream = flow[0].stream
         if not stream.started or not (segment.checksum_ok or stream.offloaded):
             return False
         first_seq = (stream.next_seq - stream.offset) & SEQUENCE_MASK
-        return connection.joined_midway or (segment.seq + 1) & SEQUENCE_MASK != first_seq
+        return (segment.seq + 1) & SEQUENCE_MASK != first_seq
 
     def _open(self, segment: Segment) -> Flow | None:
         """A flow that is not in the table."""
@@ -188,8 +201,7 @@ class Engine:
         if segment.flags & RST or (segment.flags & FIN and not segment.payload):
             return None  # the tail of a connection that is gone
         if len(self.connections) >= self._limits.connections:
-            oldest = min(self.connections.values(), key=lambda connection: connection.last_seen)
-            self._end(oldest, "too many connections: the one idle longest was given up")
+            self._end(self._idle_longest(), segment.time, "too many connections: the one idle longest was given up")
         is_client, guessed = self._who(segment)
         connection = Connection(self._capture_id, self._limits, segment, "client" if is_client else "server", guessed)
         self.connections[connection.id] = connection
@@ -198,6 +210,16 @@ class Engine:
         self._flows[key] = (sender.stream, receiver.stream, (sender, receiver, connection))
         self._flows[reversed_flow(key)] = (receiver.stream, sender.stream, (receiver, sender, connection))
         return sender, receiver, connection
+
+    def _idle_longest(self) -> Connection:
+        """Found in a list that is sorted anew only when it is used up: a flood of connections must not cost a search each."""
+        while True:
+            while self._by_age:
+                last_seen, number = self._by_age.popleft()
+                connection = self.connections.get(number)
+                if connection is not None and connection.last_seen == last_seen:
+                    return connection
+            self._by_age.extend(sorted((connection.last_seen, number) for number, connection in self.connections.items()))
 
     def _ignore(self, key: bytes) -> None:
         """Remember that a flow is not watched, so that its packets cost little."""
@@ -216,9 +238,9 @@ class Engine:
         (_, source), (_, destination) = endpoints(segment.flow)
         return source >= destination, True
 
-    def _end(self, connection: Connection, reason: str) -> None:
+    def _end(self, connection: Connection, time: int, reason: str) -> None:
         """Take a connection out of the table, with all that is left in it."""
-        self._early.append((connection, connection.finish(self._now or connection.last_seen, reason)))
+        self._early.append((connection, connection.finish(time, reason)))
         self._losses.extend(connection.ledger.rows)
         connection.ledger.rows = []
         self.connections.pop(connection.id, None)
@@ -233,9 +255,10 @@ class Engine:
 
     def _collect(self) -> Output:
         now = self._now
-        if now >= self._next_sweep:
-            self._sweep(now)
         out = Output()
+        for connection in self._waiting:  # time alone may bring something forth
+            self._touch(connection)
+        self._waiting = []
         for connection in self._touched:
             connection.touched = False
             if connection.ended:
@@ -246,6 +269,8 @@ class Engine:
             if connection.ledger.rows:
                 self._losses.extend(connection.ledger.rows)
                 connection.ledger.rows = []
+            if connection.client.stream.waiting or connection.server.stream.waiting:
+                self._waiting.append(connection)
             held = connection.buffered_bytes()
             if held:
                 self._buffered[connection.id] = held
@@ -260,20 +285,19 @@ class Engine:
         return out
 
     def _sweep(self, now: int) -> None:
-        """Time-outs."""
-        self._next_sweep = now + _SWEEP
+        """Time-outs, as of the latest whole second."""
+        second = now - now % _SWEEP
+        self._next_sweep = second + _SWEEP
         limits = self._limits
         gone: list[tuple[Connection, str]] = []
         for connection in self.connections.values():
-            idle = now - connection.last_seen
+            idle = second - connection.last_seen
             if connection.closed_at is not None and idle > LINGER:
                 gone.append((connection, "closed"))
-            elif idle > limits.idle_timeout or (not connection.has_payload and idle > limits.unfinished_timeout):
+            elif idle > limits.idle_timeout or (idle > limits.unfinished_timeout and not connection.has_payload):
                 gone.append((connection, "idle for too long"))
-            elif connection.client.stream.waiting or connection.server.stream.waiting:
-                self._touch(connection)
         for connection, reason in gone:
-            self._end(connection, reason)
+            self._end(connection, second, reason)
 
     def _enforce_totals(self, now: int) -> None:
         """Limits over all connections: the one that holds most is told to let go."""
