@@ -87,8 +87,8 @@ def _native(connection: duckdb.DuckDBPyConnection, path: Path, target: Path) -> 
                 sql += f" UNION ALL {sealed}"
             connection.execute(f"INSERT INTO copied._sniffer.{table} {sql}")
         connection.execute("INSERT INTO copied._sniffer.position FROM _sniffer.position")
-        kept = "batch, next_key, newest"
-        connection.execute(f"UPDATE copied._sniffer.state SET ({kept}) = (SELECT ({kept}) FROM _sniffer.state)")
+        kept = "batch = source.batch, next_key = source.next_key, newest = source.newest"
+        connection.execute(f"UPDATE copied._sniffer.state SET {kept} FROM _sniffer.state AS source")
         own = (
             "SELECT schema_name, table_name FROM duckdb_tables()"
             " WHERE database_name = current_database() AND schema_name <> '_sniffer'"

@@ -7,6 +7,8 @@ else: the file is attached anew, DuckDB replays the `.wal`, and the store reads 
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,6 +21,28 @@ STORAGE_VERSION: Final = "v1.4.0"
 """So that DuckDB 1.4 and all later clients open the file."""
 _MEMORY: Final = "256MB"
 """Of DuckDB, for sealing and merging; what does not fit goes to its folder for temporary files."""
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold a Ctrl-C back to the end, when `KeyboardInterrupt` is raised. A handler of the program's own is left alone.
+
+    DuckDB asks Python for signals in the middle of its work, and turns what a handler raises into errors of many kinds.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+    interrupts: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if interrupts:
+        raise KeyboardInterrupt
 
 
 class Private:

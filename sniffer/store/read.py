@@ -14,8 +14,8 @@ from sniffer.store.schema import check_ours, sealed_folder
 _PATIENCE: Final = 1.0
 """Seconds to try again: so long at most a foreign `.wal` stands beside a live database before the recorder moves it away."""
 _RETRY: Final = 0.05
-_RESERVED: Final = ("memory", "system", "temp")
-"""Catalogue names that DuckDB keeps for itself."""
+_RESERVED: Final = ("memory", "system", "temp", "main", "_sniffer")
+"""Names that are no good for a catalogue: DuckDB's own, and our schema's."""
 
 
 class Result(NamedTuple):

@@ -18,7 +18,7 @@ from sniffer.model import Batch, Position
 from sniffer.store.current import Current
 from sniffer.store.files import Files
 from sniffer.store.history import make_views
-from sniffer.store.private import Private
+from sniffer.store.private import Private, uninterrupted
 from sniffer.store.removal import remove_capture
 from sniffer.store.rows import insert, schemas, to_arrow
 from sniffer.store.schema import EVENTS, check_ours, create, make_fixed_views
@@ -51,7 +51,7 @@ class Store:
         self._current: Current
         self._private = Private(self._files)
         try:
-            with self._private.errors():
+            with uninterrupted(), self._private.errors():
                 self._open()
         except BaseException:
             self._private.connection.close()
@@ -77,6 +77,7 @@ class Store:
                 found, agreed = position, shared
         return found
 
+    @uninterrupted()
     def append(self, batch: Batch, position: Position) -> None:
         """Add `batch` and move to `position`, in one transaction of the private file. Readers see it after `publish`."""
         number = self._number + 1
@@ -117,11 +118,13 @@ class Store:
             with contextlib.suppress(StoreError):  # the append itself is done; the next publish will say what is wrong
                 self._seal()
 
+    @uninterrupted()
     def publish(self) -> None:
         """Let readers see what was appended: copy the private file, sync the copy, rename it over the published one."""
         if self._changed:
             self._publish()
 
+    @uninterrupted()
     def watch(self) -> str | None:
         """Look for a foreign `.wal`, writer or file; call it every 100 ms or less. A line about what was found and undone."""
         found = self._files.check()
@@ -130,6 +133,7 @@ class Store:
         found, self._found = found or self._found, None
         return found
 
+    @uninterrupted()
     def remove(self, capture_id: str) -> None:
         """Take back everything that came from a capture, in sealed files too. Orders that others saw too are folded anew."""
         with self._transaction() as connection:
@@ -137,6 +141,7 @@ class Store:
             self._load()
         self._changed = True
 
+    @uninterrupted()
     def close(self) -> None:
         """Publish what is left, and leave the file to its user, writable. The store is of no use afterwards."""
         if self._closed:
@@ -180,7 +185,7 @@ class Store:
         make_fixed_views(connection)
         self._load()
         self._sealed.sweep(connection)
-        self._base = used if (used := self._private.used()) > BYTES else 0
+        self._base = used if (used := self._private.used()) > BYTES else 0  # of the user's own tables, most likely
         if had_wal or self._live:
             self._private.detach()
             self._files.publish(live=self._live, adopting=had_wal)
@@ -212,7 +217,7 @@ class Store:
         problem = None
         with self._private.errors():
             self._attach()
-            if self._private.used() - self._base >= BYTES:
+            if self._private.used() - self._base >= BYTES or self._rows >= ROWS:
                 try:
                     self._seal()
                     self._base = self._private.used()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import stat
 import subprocess
@@ -460,6 +461,39 @@ def test_a_folder_that_cannot_be_written(db: Path) -> None:
     db.parent.chmod(0o500)
     with pytest.raises(StoreError, match="Permission denied"):
         Store(db)
+
+
+INTERRUPTED = """
+    import _thread, random, sys, threading, time
+    from pathlib import Path
+    from sniffer.store.store import Store
+    from tests.unit.store.builders import batch, message, position
+    def interrupt(after):
+        time.sleep(after)
+        _thread.interrupt_main()
+    source = random.Random(int(sys.argv[2]))
+    with Store(Path(sys.argv[1])) as store:
+        for _ in range(10):
+            number = store.position(("cap-1",)).packets if store.position(("cap-1",)) else 0
+            threading.Thread(target=interrupt, args=(source.uniform(0.01, 0.1),)).start()
+            try:
+                while True:
+                    number += 1
+                    store.append(batch(message(number)), position(number))
+                    store.publish()
+            except KeyboardInterrupt:
+                continue
+"""
+
+
+def test_an_interrupt_is_an_interrupt_and_rows_and_position_agree(db: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    done = child(INTERRUPTED, db, seed)
+    assert done.returncode == 0, done.stderr
+    counts = "SELECT count(*), count(DISTINCT position), max(position), (SELECT packets FROM _sniffer.position) FROM messages"
+    assert len(set(rows(db, counts)[0])) == 1
+    assert rows(db, counts)[0][0] > 0
 
 
 # --- orders over several runs -------------------------------------------------------------------------------------------------
