@@ -1,39 +1,56 @@
 """Finding a frame boundary again after a hole, or when a connection is joined in the middle.
 
-A boundary is accepted only at the start of a TCP segment (senders write whole frames), and only if a chain of frames from
-there on survives every check that RFC 6455 allows. In ASCII text no byte can begin a frame (bits 4 to 6 of it are reserved
-bits, one of them is set in every printable character), and for random bytes the chance that `PROOF_FRAMES` heads in a row fit
-is below 1 in 100,000 before the text itself is checked.
+A boundary is accepted only at the start of a TCP segment (senders write whole frames), and only once a chain of whole frames
+from there on has survived every check that RFC 6455 allows, and has gathered `PROOF_BITS` of evidence: how unlikely it is that
+other bytes look so. In unmasked ASCII text no byte can begin a frame (bits 4 to 6 of it are reserved bits, one of them is set
+in every printable character). In masked text, compressed data and ciphertext a head fits by chance once in some twenty bytes,
+so frames whose payload says nothing count for little, and text that reads as text for much.
+
+Of several candidates the first that is not refuted wins. A later one may lie inside its payload, which may hold frames of its
+own: it has to wait.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from websockets.speedups import apply_mask
 
 from sniffer.config import Limits
-from sniffer.model import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_TEXT
+from sniffer.model import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PONG, OPCODE_TEXT
 from sniffer.wire.stream import Data
 
 PROOF_FRAMES: Final = 3
 """Whole frames in a row that prove a boundary."""
 PROOF_FRAMES_AT_END: Final = 2
 """The same where the stream ends exactly with the last of them."""
+PROOF_BITS: Final = 40
+"""A false boundary in 10^12 segments: a day of a busy link has some 10^9."""
+_HEAD_BITS: Final = 4
+"""13 of 256 first bytes are legal."""
+_TEXT_BITS: Final = 24
+"""At most this for one text, a bit a byte: random bytes are printable UTF-8 less often than every second time."""
+_LONG_BITS: Final = 24
+"""A 64-bit length within the limit for a message has five bytes of zero; less, since long runs of zero do occur."""
 _MAX_CANDIDATES: Final = 64
-"""Segment starts that are kept as candidates; the oldest is given up first."""
+"""Segment starts that are kept as candidates; while they are undecided no more are taken."""
+
+_UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 
 
-class _Chain:
-    """The verdict on one candidate."""
+class _Candidate:
+    """A segment start that may begin a frame, and how far the chain of frames from there on has been followed."""
 
-    __slots__ = ("first_is_continuation", "frames", "masked", "valid", "whole")
+    __slots__ = ("at", "bits", "first_is_continuation", "frames", "inside", "masked", "need", "offset")
 
-    def __init__(self, masked: bool | None) -> None:
+    def __init__(self, offset: int, masked: bool | None) -> None:
+        self.offset = self.at = offset  # `at`: where the next frame of the chain begins
+        self.need = offset + 2  # the stream must reach here before there is more to say
         self.frames = 0
-        self.valid = True
-        self.whole = False  # the last frame ends exactly where the data ends
+        self.bits = 0
         self.masked = masked
+        self.inside: bool | None = None  # a fragmented message is under way; None: not known yet
         self.first_is_continuation = False
 
 
@@ -46,20 +63,26 @@ class Resync:
         self.begins_inside_message = False
         self._may_compress = may_compress
         self._limits = limits
-        self._chunks: list[Data] = []
-        self._candidates: list[int] = []  # offsets
+        self._data = bytearray()
+        self._base = 0  # stream offset of the first byte of `_data`
+        self._segments: list[tuple[int, int]] = []  # (offset, wire time) of what makes up `_data`
+        self._candidates: list[_Candidate] = []
         self._skipped: list[tuple[int, int, int]] = []
-        self.size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return len(self._data)
 
     @property
     def offset(self) -> int:
         """Stream offset of the first byte held."""
-        return self._chunks[0][0]
+        return self._base
 
     @property
     def time(self) -> int:
         """Wire time of the first byte held."""
-        return self._chunks[0][1]
+        return self._segments[0][1]
 
     def take_skipped(self) -> list[tuple[int, int, int]]:
         """(offset, time, length) of what was given up since the last call."""
@@ -67,91 +90,110 @@ class Resync:
         return skipped
 
     def feed(self, chunk: Data) -> list[Data] | None:
-        """One more segment; the chunks from the proved boundary on, once there is one."""
-        self._chunks.append(chunk)
-        self.size += len(chunk[2])
-        self._candidates.append(chunk[0])
-        if len(self._candidates) > _MAX_CANDIDATES or self.size > self._limits.message_bytes:
+        """One more segment; the segments from the proved boundary on, once there is one."""
+        offset, time, data = chunk
+        if not self._data:
+            self._base = offset
+        self._data += data
+        self._segments.append((offset, time))
+        if len(self._candidates) < _MAX_CANDIDATES:
+            self._candidates.append(_Candidate(offset, self.masked))
+        if len(self._segments) > self._limits.fragments or len(self._data) > self._limits.message_bytes:
             self._candidates.pop(0)
         return self._decide(at_end=False)
 
     def finish(self) -> list[Data] | None:
         """The stream ends: a shorter chain that ends exactly with it will do."""
-        return self._decide(at_end=True) if self._chunks else None
+        return self._decide(at_end=True) if self._data else None
 
     def _decide(self, at_end: bool) -> list[Data] | None:
-        data = b"".join([chunk[2] for chunk in self._chunks])
-        base = self._chunks[0][0]
-        remaining = []
+        end = self._base + len(self._data)
+        remaining: list[_Candidate] = []
         for candidate in self._candidates:
-            chain = self._chain(data, candidate - base)
-            enough = chain.frames >= PROOF_FRAMES or (at_end and chain.whole and chain.frames >= PROOF_FRAMES_AT_END)
-            if chain.valid and enough:
-                self.masked = chain.masked
-                self.begins_inside_message = chain.first_is_continuation
-                self._drop_before(candidate)
-                return self._chunks
-            if chain.valid:
-                remaining.append(candidate)
+            if candidate.need <= end and not self._follow(candidate, end):
+                continue
+            wanted = PROOF_FRAMES_AT_END if at_end and candidate.at == end else PROOF_FRAMES
+            if not remaining and candidate.frames >= wanted and candidate.bits >= PROOF_BITS:
+                self.masked = candidate.masked
+                self.begins_inside_message = candidate.first_is_continuation
+                self._drop_before(candidate.offset)
+                return self._take()
+            remaining.append(candidate)
         self._candidates = remaining
-        self._drop_before(remaining[0] if remaining else base + len(data))
+        self._drop_before(remaining[0].offset if remaining else end)
         return None
 
+    def _take(self) -> list[Data]:
+        """All that is held, as the segments in which it came."""
+        stops = [offset for offset, _ in self._segments[1:]] + [self._base + len(self._data)]
+        data, base = bytes(self._data), self._base
+        return [
+            (offset, time, data[offset - base : stop - base])
+            for (offset, time), stop in zip(self._segments, stops, strict=True)
+        ]
+
     def _drop_before(self, offset: int) -> None:
-        count = 0
-        for chunk in self._chunks:
-            if chunk[0] >= offset:
+        end, count = self._base + len(self._data), 0
+        for start, time in self._segments:
+            if start >= offset:
                 break
             count += 1
-            self.size -= len(chunk[2])
-            self._skipped.append((chunk[0], chunk[1], len(chunk[2])))
-        del self._chunks[:count]
+            stop = self._segments[count][0] if count < len(self._segments) else end
+            self._skipped.append((start, time, stop - start))
+        if count:
+            del self._segments[:count], self._data[: offset - self._base]
+            self._base = offset
 
-    def _chain(self, data: bytes, at: int) -> _Chain:
-        """Follow the frames from `at` on, as far as it takes to decide."""
-        chain = _Chain(self.masked)
-        inside: bool | None = None  # a fragmented message is under way; None: not known yet
-        while chain.frames < PROOF_FRAMES:
-            if at + 2 > len(data):
-                chain.whole = at == len(data)
-                return chain
+    def _follow(self, candidate: _Candidate, end: int) -> bool:
+        """Follow the frames of a candidate as far as the data goes; False: it is none."""
+        data, base = self._data, self._base
+        while candidate.need <= end:
+            at = candidate.at - base
             first, second = data[at], data[at + 1]
-            opcode, final, masked = first & 0x0F, bool(first & 0x80), bool(second & 0x80)
-            if chain.masked is None:
-                chain.masked = masked
+            masked = bool(second & 0x80)
+            if candidate.masked is None:
+                candidate.masked = masked
+            if masked != candidate.masked or not self._head_fits(first, second, candidate.inside):
+                return False
             length, start = second & 0x7F, at + 2
+            bits = _HEAD_BITS
             if length >= 126:
-                width = 2 if length == 126 else 8
-                if start + width > len(data):
-                    chain.valid = self._head_fits(first, second, inside)
-                    return chain
-                length = int.from_bytes(data[start : start + width])
-                start += width
-                if length < (126 if width == 2 else 65_536):  # section 5.2: the minimal number of bytes
-                    chain.valid = False
-            if masked != chain.masked or length > self._limits.message_bytes or not self._head_fits(first, second, inside):
-                chain.valid = False
-            if not chain.valid:
-                return chain
-            if opcode < OPCODE_CLOSE:
-                if chain.frames == 0 and opcode == 0:
-                    chain.first_is_continuation = True
-                inside = not final
+                start += 2 if length == 126 else 8
+                candidate.need = base + start
+                if candidate.need > end:
+                    return True
+                shortest = 126 if length == 126 else 65_536  # section 5.2: the minimal number of bytes
+                length = int.from_bytes(data[at + 2 : start])
+                if not shortest <= length <= self._limits.message_bytes:
+                    return False
+                bits += _LONG_BITS if shortest > 126 else 0
+            key_at = start
             start += 4 if masked else 0
-            stop = start + length
-            if stop > len(data):
-                return chain
-            if not self._payload_fits(first, data[start:stop], data[start - 4 : start] if masked else b""):
-                chain.valid = False
-                return chain
-            chain.frames += 1
-            at = stop
-        chain.whole = at == len(data)
-        return chain
+            candidate.need = base + start + length
+            if candidate.need > end:
+                return True
+            found = self._payload_bits(first, bytes(data[start : start + length]), bytes(data[key_at:start]))
+            if found is None:
+                return False
+            self._count(candidate, first, bits + found)
+            candidate.at = base + start + length
+            candidate.need = candidate.at + 2
+        return True
+
+    @staticmethod
+    def _count(candidate: _Candidate, first: int, bits: int) -> None:
+        """One more whole frame."""
+        opcode = first & 0x0F
+        if opcode < OPCODE_CLOSE:
+            if not candidate.frames and not opcode:
+                candidate.first_is_continuation = True
+            candidate.inside = not first & 0x80
+        candidate.frames += 1
+        candidate.bits += bits
 
     def _head_fits(self, first: int, second: int, inside: bool | None) -> bool:
         opcode, final = first & 0x0F, first & 0x80
-        if first & 0x30 or OPCODE_BINARY < opcode < OPCODE_CLOSE or opcode > 0xA:
+        if first & 0x30 or OPCODE_BINARY < opcode < OPCODE_CLOSE or opcode > OPCODE_PONG:
             return False
         if opcode >= OPCODE_CLOSE:
             return bool(final) and not first & 0x40 and second & 0x7F <= 125
@@ -162,16 +204,17 @@ class Resync:
         return inside is not True
 
     @staticmethod
-    def _payload_fits(first: int, payload: bytes, key: bytes) -> bool:
-        """What can be checked of a whole frame: text is UTF-8, a close frame holds a status code (section 7.4)."""
+    def _payload_bits(first: int, payload: bytes, key: bytes) -> int | None:
+        """What a frame's payload proves: text is UTF-8, a close frame holds a status code (section 7.4). None: it is none."""
         if key and payload:
             payload = apply_mask(payload, key)
-        opcode = first & 0x0F
-        if opcode == OPCODE_CLOSE:
-            return not payload or (len(payload) >= 2 and 1000 <= int.from_bytes(payload[:2]) < 5000)
+        if first & 0x0F == OPCODE_CLOSE and payload:
+            return 4 if len(payload) >= 2 and 1000 <= int.from_bytes(payload[:2]) < 5000 else None
         if first == 0x80 | OPCODE_TEXT:
             try:
                 payload.decode()
             except UnicodeDecodeError:
-                return False
-        return True
+                return None
+            # Masked text that is unmasked with a part of itself is all below 0x80 too, but not printable.
+            return 0 if _UNPRINTABLE(payload) else min(len(payload), _TEXT_BITS)
+        return 0
