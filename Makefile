@@ -37,6 +37,7 @@ bench: $(READY)
 
 pcaps: $(READY)
 	$(BIN)/python -m pcaps.make
+	$(BIN)/python -m pcaps.demo.record
 
 # The lock is what CI and the targets above install: exact versions with hashes, for every Python from 3.11 on.
 lock:

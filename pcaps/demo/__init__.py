@@ -1,0 +1,1 @@
+"""The demo's own traffic, recorded live, with the simulated exchange's books beside it."""
