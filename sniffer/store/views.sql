@@ -8,8 +8,8 @@ WHERE is_open OR updated_at >= (SELECT make_timestamp_ns(epoch_ns(newest) - 86_4
 CREATE OR REPLACE VIEW fills AS    -- the sighting with the fee, then the earliest; an execution without trade id is never merged
 SELECT
     best.connection_id, best.sender, best.position, best.item,
-    seen.captured_at, best.exchange_time, best.venue, best.account, best.symbol, best.trade_id, best.order_id, best.client_order_id,
-    best.side, best.price, best.quantity, best.quantity_unit, best.fee, best.fee_asset, best.liquidity,
+    seen.captured_at, seen.exchange_time, best.venue, best.account, best.symbol, best.trade_id, best.order_id, seen.client_order_id,
+    best.side, best.price, best.quantity, best.quantity_unit, best.fee, best.fee_asset, seen.liquidity,
     connections.strategy,
     seen.observations,
     best.price::DOUBLE AS price_f,
@@ -17,10 +17,16 @@ SELECT
     best.price::DOUBLE * best.quantity::DOUBLE AS notional
 FROM (
     SELECT
-        arg_min(event, (event.fee IS NULL, event.captured_at, event.connection_id, event.sender, event.position, event.item)) AS best,
+        arg_min(event, rank) AS best,
+        -- what the best sighting does not say, another may: arg_min passes over nulls
+        arg_min(event.exchange_time, rank) AS exchange_time,
+        arg_min(event.client_order_id, rank) AS client_order_id,
+        arg_min(event.liquidity, rank) AS liquidity,
         min(captured_at) AS captured_at,
         count(*) AS observations
-    FROM fill_events AS event
+    FROM (
+        SELECT *, (fee IS NULL, captured_at, connection_id, sender, position, item) AS rank FROM fill_events
+    ) AS event
     GROUP BY
         venue, account, symbol, trade_id, order_id, side,
         CASE WHEN trade_id IS NULL THEN (connection_id, sender, position, item) END

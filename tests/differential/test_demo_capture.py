@@ -32,7 +32,8 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_order_stands_as_the_exchange_has_it(db: Path, truth: dict[str, Any]) -> None:
     with connect(db) as connection:
         rows = connection.sql(
-            "SELECT order_id, symbol, side, order_type, price, quantity, filled_quantity, status FROM orders WHERE order_id IS NOT NULL"
+            "SELECT order_id, symbol, side, order_type, price, quantity, filled_quantity, status "
+            "FROM orders WHERE order_id IS NOT NULL"
         ).fetchall()
     stored = {(row[0], row[1]): row[2:] for row in rows}
     assert len(rows) == len(stored) == len(truth["orders"])
