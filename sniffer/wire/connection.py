@@ -11,24 +11,21 @@ An opaque connection is counted, byte by byte, with the reason why it cannot be 
 from __future__ import annotations
 
 import hashlib
-import socket
 from enum import Enum
 from typing import Final
 
 from sniffer.config import Limits
 from sniffer.model import HttpHead, Sender, WireMessage
 from sniffer.wire.deflate import Deflate, Inflater, UnknownExtension, parse_extensions
-from sniffer.wire.http import CLIENT_STARTS, SERVER_START, HttpConversation, HttpError, header
+from sniffer.wire.detect import ENOUGH, Speech, recognise
+from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header
 from sniffer.wire.losses import LossLedger
-from sniffer.wire.packet import ACK, FIN, RST, SYN, Segment
+from sniffer.wire.packet import ACK, FIN, RST, SYN, Segment, endpoints
 from sniffer.wire.side import CUT, Side
 from sniffer.wire.stream import CAPTURE_ENDED, End, Gap, Item
 from sniffer.wire.websocket import WebSocketReader
 
 NO_KEY_LOG: Final = "TLS, and no key log is read"
-_TLS_RECORDS: Final = frozenset({0x14, 0x15, 0x16, 0x17})
-_DETECT_BYTES: Final = 16
-"""Bytes that decide what a connection speaks; the longest HTTP method with its space has eight."""
 
 SENDERS: Final[tuple[Sender, Sender]] = ("client", "server")
 
@@ -58,6 +55,8 @@ class Connection:
         identity = f"{capture_id} {min(source, destination)} {max(source, destination)} {first.time} {first.seq}"
         self.id = int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=8).digest()) >> 1
         self.ledger = LossLedger(capture_id, self.id)
+        if roles_guessed:
+            self.ledger.guess()
         self.opened_at = self.last_seen = first.time
         self.closed_at: int | None = None
         self.protocol = "tcp"
@@ -97,6 +96,8 @@ class Connection:
 
     def segment(self, side: Side, peer: Side, segment: Segment) -> None:
         """A segment that is not simply the next one: the engine's slow path."""
+        if segment.flags & SYN and self._roles_guessed and segment.checksum_ok:  # captured after what followed it
+            self._decide_roles((side is self.client) == bool(segment.flags & ACK))
         for admitted in side.admit(segment):
             self._accept(side, peer, admitted)
         if segment.flags & ACK and (segment.checksum_ok or side.stream.offloaded):
@@ -206,14 +207,21 @@ class Connection:
         return out
 
     def _record_gaps(self, side: Side, items: list[Item]) -> None:
-        """Each gap in the stream is a loss of its own."""
+        """Each gap in the stream is a loss of its own; what directly continues one is the same trouble again."""
         before = side.latest or self.opened_at
         for item in items:
             if isinstance(item, Gap):
-                self.ledger.add(
-                    side.name, "tcp", item.reason, from_time=before, to_time=item.time, offset=item.offset, length=item.length
-                )
-                side.lost_before += item.length or 0
+                length = item.length or 0
+                if item.offset == side.gap_end:
+                    self.ledger.tally(
+                        side.name, "tcp", item.reason, time=item.time, offset=item.offset, length=length, messages=None
+                    )
+                else:
+                    self.ledger.add(
+                        side.name, "tcp", item.reason, from_time=before, to_time=item.time, offset=item.offset, length=length
+                    )
+                side.lost_before += length
+                side.gap_end = item.offset + length
             elif isinstance(item, tuple):
                 before = item[1]
         side.latest = max(side.latest, before)
@@ -229,24 +237,22 @@ class Connection:
         if isinstance(item, Gap):
             self._join_midway()
             return
-        start = b"".join([piece[2] for piece in held[sender] if isinstance(piece, tuple)])[:_DETECT_BYTES]
-        if len(start) >= 3 and start[0] in _TLS_RECORDS and start[1] == 3 and start[2] <= 4:
+        start = b"".join([piece[2] for piece in held[sender] if isinstance(piece, tuple)])[:ENOUGH]
+        is_client = sender == "client"
+        speech = recognise(start, client=is_client or self._roles_guessed, server=not is_client or self._roles_guessed)
+        if speech is Speech.TLS:
             self.protocol = "tls"
             self._become_opaque("tls", NO_KEY_LOG)
-        elif start.startswith(CLIENT_STARTS if sender == "client" or self._roles_guessed else SERVER_START) or (
-            self._roles_guessed and start.startswith(SERVER_START)
-        ):
-            if self._roles_guessed and start.startswith(SERVER_START) == (sender == "client"):
-                self._swap_roles()
+        elif speech is Speech.REQUEST or speech is Speech.RESPONSE:
+            if self._roles_guessed:
+                self._decide_roles(is_client != (speech is Speech.REQUEST))
             self.protocol, self._stage = "http", _Stage.HTTP
             self._http = HttpConversation(self._limits, first_request_seen=not self.joined_midway)
             self._replay_detected()
-        elif len(start) < _DETECT_BYTES and _may_become(start, sender == "client" or self._roles_guessed):
+        elif speech is Speech.UNDECIDED and len(start) < ENOUGH:
             return
         elif self.joined_midway:
             self._join_midway()
-        elif sender == "server" and start.startswith(SERVER_START):
-            return  # its request may have been captured later
         else:
             self._become_opaque("tcp", "neither HTTP nor websocket nor TLS")
 
@@ -256,73 +262,72 @@ class Connection:
         self._stage = _Stage.WEBSOCKET
         self.unreadable_reason = "joined in the middle, and no websocket frame was proved"
         for name in SENDERS:
-            self._readers[name] = WebSocketReader(name, self._limits, self.ledger, handshake_seen=False)
+            position = self._http.positions[name] if self._http is not None else 0
+            self._readers[name] = WebSocketReader(name, self._limits, self.ledger, position=position, handshake_seen=False)
+        self._http = None
         self._replay_detected()
 
     def _converse(self, sender: Sender, item: Item, out: Delivery) -> None:
         """One item for the HTTP layer."""
         http = self._http
         assert http is not None
+        failure: HttpError | None = None
         try:
-            if isinstance(item, tuple):
-                http.feed(sender, item)
-            elif isinstance(item, End):
-                http.end(sender, item.time)
+            if isinstance(item, End):
+                http.end(sender, item.time, item.orderly)
                 self._lose_unfinished(http, sender, item)
-            elif sender == "client":
-                self._lose_unfinished(http, sender, None)
-                http.lose_client()
             else:
-                raise HttpError("bytes are missing in an HTTP message")
+                http.feed(sender, item)
         except HttpError as error:
-            self._lose_unfinished(http, sender, None)
-            out.extend((who, [message]) for who, message in http.messages)
-            http.messages = []
+            failure = error
+            for name in SENDERS:
+                http.tear(name)
+        for name, offset, time, length in http.torn:
+            self._lose_http(name, "HTTP message is not whole", time, time, offset, length, 1)
+        if self.host is None:
+            self._learn_host(http.messages)
+        out.extend((who, [message]) for who, message in http.messages)
+        http.messages, http.torn = [], []
+        if failure is not None or http.switched is not None:
             for name in SENDERS:
                 self._todo[name][:0] = http.rest(name)
-            if isinstance(item, Gap):
-                self._join_midway()
-            else:
-                self._become_opaque("http", str(error))
-            return
-        out.extend((who, [message]) for who, message in http.messages)
-        http.messages = []
-        if self.host is None:
-            self._learn_host(out)
-        if http.switched is not None:
+        if isinstance(failure, HttpGap):
+            self._join_midway()
+        elif failure is not None:
+            self._become_opaque("http", str(failure))
+        elif http.switched is not None:
             self._switch(http, *http.switched)
 
-    def _learn_host(self, out: Delivery) -> None:
-        for _, messages in out:
-            for message in messages:
-                if message[5] is not None and message[5].status is None:
-                    self.host = _without_port(header(message[5], "host"))
-                    self.path = message[5].target
+    def _learn_host(self, messages: list[tuple[Sender, WireMessage]]) -> None:
+        for _, message in messages:
+            if message[5] is not None and message[5].status is None:
+                self.host = _without_port(header(message[5], "host"))
+                self.path = message[5].target
 
-    def _lose_unfinished(self, http: HttpConversation, sender: Sender, end: End | None) -> None:
-        unfinished = http.unfinished(sender)
-        if unfinished is not None:
-            offset, time, length = unfinished
-            capture_ended = end is not None and end.reason.startswith(CAPTURE_ENDED)
-            reason = f"{CAPTURE_ENDED} inside a message" if capture_ended else "HTTP message is not whole"
-            self.ledger.add(
-                sender,
-                "http",
-                reason,
-                from_time=time,
-                to_time=end.time if end else time,
-                offset=offset,
-                length=length,
-                messages=1,
-            )
+    def _lose_unfinished(self, http: HttpConversation, sender: Sender, end: End) -> None:
+        """What a side that ends leaves unread: a message without its end, and bytes that wait for the other side."""
+        ended_early = end.reason.startswith(CAPTURE_ENDED)
+        http.tear(sender)
+        for name, offset, time, length in http.torn:
+            reason = f"{CAPTURE_ENDED} inside a message" if ended_early else "HTTP message is not whole"
+            self._lose_http(name, reason, time, end.time, offset, length, 1)
+        http.torn = []
+        waiting = [item for item in http.rest(sender) if isinstance(item, tuple)]
+        if waiting:
+            reason = "after a hole in the requests" if http.client_lost else "HTTP without the other side's message"
+            length = sum(len(data) for _, _, data in waiting)
+            self._lose_http(sender, reason, waiting[0][1], end.time, waiting[0][0], length, None)
+
+    def _lose_http(
+        self, sender: Sender, reason: str, start: int, end: int, offset: int, length: int, messages: int | None
+    ) -> None:
+        self.ledger.add(sender, "http", reason, from_time=start, to_time=end, offset=offset, length=length, messages=messages)
 
     def _switch(self, http: HttpConversation, request: HttpHead | None, response: HttpHead) -> None:
         """HTTP has ended: a websocket, or something that we do not read."""
         if request is not None:
             self.upgrade_request = request
             self.host, self.path = _without_port(header(request, "host")) or self.host, request.target
-        for name in SENDERS:
-            self._todo[name][:0] = http.rest(name)
         self._http = None
         if request is not None and request.method == "CONNECT":
             self.host, self.path = _without_port(request.target), None
@@ -385,12 +390,19 @@ class Connection:
     def _check_roles(self, out: Delivery) -> Delivery:
         """Only clients mask their frames (RFC 6455 section 5.1): proof of who is who where no SYN was seen."""
         masked = {name: reader.sends_masked for name, reader in self._readers.items() if reader.synchronised}
-        if masked.get("client") is False or masked.get("server"):
-            self._swap_roles()
-            return [("server" if sender == "client" else "client", messages) for sender, messages in out]
+        if masked:
+            swapped = masked.get("client") is False or masked.get("server") is True
+            self._decide_roles(swapped)
+            if swapped:
+                return [("server" if sender == "client" else "client", messages) for sender, messages in out]
         return out
 
-    def _swap_roles(self) -> None:
+    def _decide_roles(self, swapped: bool) -> None:
+        """It is known who is the client: the guess was right, or it was `swapped`."""
+        self._roles_guessed = False
+        self.ledger.decide(swapped)
+        if not swapped:
+            return
         self.client, self.server = self.server, self.client
         self.client.name, self.server.name = "client", "server"
         self.client_address, self.server_address = self.server_address, self.client_address
@@ -400,7 +412,6 @@ class Connection:
             self._readers = {"client": self._readers["server"], "server": self._readers["client"]}
             for name, reader in self._readers.items():
                 reader.sender = name
-        self._roles_guessed = False
 
     def shed(self, time: int, reason: str) -> None:
         """Give up what is buffered: a limit over all connections is passed."""
@@ -410,6 +421,14 @@ class Connection:
         for reader in self._readers.values():
             if reader.buffered_bytes():
                 reader.feed([Gap(0, time, None, reason)])
+        if self._http is not None and self._http.held_bytes():
+            for name in SENDERS:
+                self._http.tear(name)
+                self._todo[name] = self._http.rest(name)
+            for name, offset, began, length in self._http.torn:
+                self._lose_http(name, reason, began, time, offset, length, 1)
+            self._become_opaque("http", reason)
+            self._count()
 
 
 def _when(item: Item) -> int:
@@ -424,17 +443,3 @@ def _without_port(host: str | None) -> str | None:
     if colon and port.isdigit() and (":" not in name or name.endswith("]")):
         host = name
     return host.removeprefix("[").removesuffix("]")
-
-
-def _may_become(start: bytes, client: bool) -> bool:
-    """Whether more bytes could still make `start` the beginning of HTTP or TLS."""
-    starts = CLIENT_STARTS if client else (SERVER_START,)
-    return len(start) < 3 or any(known.startswith(start) for known in starts)
-
-
-def endpoints(flow: bytes) -> tuple[tuple[str, int], tuple[str, int]]:
-    """((source address, port), (destination address, port)) of a flow key."""
-    family, size = (socket.AF_INET, 4) if len(flow) == 12 else (socket.AF_INET6, 16)
-    source, destination = socket.inet_ntop(family, flow[:size]), socket.inet_ntop(family, flow[size : 2 * size])
-    ports = flow[2 * size :]
-    return (source, int.from_bytes(ports[:2])), (destination, int.from_bytes(ports[2:]))

@@ -13,9 +13,9 @@ from typing import Final
 
 from sniffer.config import SECOND, Limits
 from sniffer.model import Loss, Packet
-from sniffer.wire.connection import Connection, Delivery, endpoints
+from sniffer.wire.connection import Connection, Delivery
 from sniffer.wire.heads import read_heads
-from sniffer.wire.packet import ACK, FIN, RST, SYN, PacketDecoder, Segment
+from sniffer.wire.packet import ACK, FIN, RST, SYN, PacketDecoder, Segment, endpoints
 from sniffer.wire.reassembly import HALF_SPACE, SEQUENCE_MASK, Stream
 from sniffer.wire.side import Side
 from sniffer.wire.stream import CAPTURE_ENDED
@@ -65,7 +65,7 @@ class Engine:
         self._by_age: deque[tuple[int, int]] = deque()
         self._buffered: dict[int, int] = {}
         self._closed: list[Connection] = []
-        self._early: list[tuple[Connection, Delivery]] = []
+        self._deliveries: list[tuple[Connection, Delivery]] = []
         self._now = 0
         self._next_sweep = 0
         self.connections: dict[int, Connection] = {}
@@ -87,7 +87,7 @@ class Engine:
             self._sweep(packets[stop][0])
             begin = stop
         self._read(packets[begin:] if begin else packets)
-        return self._collect()
+        return self._output()
 
     def _read(self, packets: list[Packet]) -> None:
         if not packets:
@@ -139,19 +139,14 @@ class Engine:
         self._now = max(self._now, now)
         if now >= self._next_sweep:
             self._sweep(now)
-        return self._collect()
+        return self._output()
 
     def finish(self, reason: str = CAPTURE_ENDED) -> Output:
         """The capture ends: all connections end with it."""
-        out = self._collect()
         self._decoder.flush(self._now)
         for connection in list(self.connections.values()):
             self._end(connection, self._now, reason)
-        final = self._collect()
-        final.deliveries[:0] = out.deliveries
-        final.closed[:0] = out.closed
-        final.losses[:0] = out.losses
-        return final
+        return self._output()
 
     def _slow(self, packet: Packet) -> None:
         """Any packet that the fast path does not take."""
@@ -240,7 +235,7 @@ class Engine:
 
     def _end(self, connection: Connection, time: int, reason: str) -> None:
         """Take a connection out of the table, with all that is left in it."""
-        self._early.append((connection, connection.finish(time, reason)))
+        self._deliveries.append((connection, connection.finish(time, reason)))
         self._losses.extend(connection.ledger.rows)
         connection.ledger.rows = []
         self.connections.pop(connection.id, None)
@@ -253,9 +248,17 @@ class Engine:
 
     # --- after a block ---------------------------------------------------------------------------------------------------
 
-    def _collect(self) -> Output:
-        now = self._now
+    def _output(self) -> Output:
+        """Everything since the last output."""
+        self._deliver()
         out = Output()
+        out.deliveries, out.closed, out.losses = self._deliveries, self._closed, self._losses
+        self._deliveries, self._closed, self._losses = [], [], []
+        return out
+
+    def _deliver(self) -> None:
+        """Take from each connection what has become whole."""
+        now = self._now
         for connection in self._waiting:  # time alone may bring something forth
             self._touch(connection)
         self._waiting = []
@@ -265,7 +268,7 @@ class Engine:
                 continue
             delivery = connection.deliver(now)
             if delivery:
-                out.deliveries.append((connection, delivery))
+                self._deliveries.append((connection, delivery))
             if connection.ledger.rows:
                 self._losses.extend(connection.ledger.rows)
                 connection.ledger.rows = []
@@ -279,13 +282,10 @@ class Engine:
         self._touched = []
         if self._buffered:
             self._enforce_totals(now)
-        out.deliveries[:0] = self._early
-        out.closed, out.losses = self._closed, self._losses
-        self._early, self._closed, self._losses = [], [], []
-        return out
 
     def _sweep(self, now: int) -> None:
-        """Time-outs, as of the latest whole second."""
+        """Time-outs, as of the latest whole second, once everything before it has been delivered."""
+        self._deliver()
         second = now - now % _SWEEP
         self._next_sweep = second + _SWEEP
         limits = self._limits
@@ -296,6 +296,9 @@ class Engine:
                 gone.append((connection, "closed"))
             elif idle > limits.idle_timeout or (idle > limits.unfinished_timeout and not connection.has_payload):
                 gone.append((connection, "idle for too long"))
+            elif connection.ledger.running:
+                connection.ledger.expire(second)
+                self._touch(connection)
         for connection, reason in gone:
             self._end(connection, second, reason)
 

@@ -2,10 +2,14 @@
 
 `h11` does the parsing (RFC 9112). It is made for an endpoint, so each message gets a parser of its own: one that plays the
 server reads a request, one that plays the client and has "sent" that request reads its response.
+
+After a hole in what the client sends, its requests are not read any more: which answer belongs to which could only be guessed.
+After one in what the server sends, nothing is.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from typing import Final
 
@@ -13,16 +17,19 @@ import h11
 
 from sniffer.config import Limits
 from sniffer.model import OPCODE_HTTP, HttpHead, Sender, WireMessage
-from sniffer.wire.stream import Data
-
-CLIENT_STARTS: Final = (b"GET ", b"POST ", b"PUT ", b"DELETE ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ")
-SERVER_START: Final = b"HTTP/1."
+from sniffer.wire.stream import Data, Gap, Item
 
 _SWITCHING = 101
+_MAX_REQUESTS: Final = 1024
+"""Requests without an answer: clients pipeline a few at most."""
 
 
 class HttpError(Exception):
     """Not HTTP/1.x, or past a limit: the connection cannot be read from here on."""
+
+
+class HttpGap(HttpError):
+    """Bytes are missing in what the server sends."""
 
 
 def header(head: HttpHead, name: str) -> str | None:
@@ -37,8 +44,7 @@ class _Reader:
     def __init__(self, connection: h11.Connection, request: HttpHead | None) -> None:
         self._connection = connection
         self._request = request
-        self._body: list[bytes] = []
-        self._body_bytes = 0
+        self._body = bytearray()
         self.head: HttpHead | None = None
         self.offset = 0
         self.first_seen = 0
@@ -70,25 +76,29 @@ class _Reader:
                     if isinstance(event, h11.Response):
                         self.head = head
                 elif isinstance(event, h11.Data):
-                    self._body_bytes += len(event.data)
-                    if self._body_bytes > body_limit:
+                    self._body += event.data
+                    if len(self._body) > body_limit:
                         raise HttpError(f"body over {body_limit} bytes")
-                    self._body.append(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
                     return True
                 elif isinstance(event, h11.ConnectionClosed):
                     return False
         except h11.RemoteProtocolError as error:
-            raise HttpError(f"not HTTP/1.1: {error}") from None
+            raise HttpError(f"not HTTP/1.1: {_without_quotation(error)}") from None
 
     @property
     def body(self) -> bytes:
-        return b"".join(self._body)
+        return bytes(self._body)
 
     @property
     def rest(self) -> bytes:
         """What was fed beyond the message's end."""
         return bytes(self._connection.trailing_data[0])
+
+
+def _without_quotation(error: h11.ProtocolError) -> str:
+    """What h11 found wrong, less the line that it quotes, which may hold a secret."""
+    return str(error).partition(":")[0][:80]
 
 
 def _text(value: bytes) -> str:
@@ -108,54 +118,60 @@ class HttpConversation:
         self._first_request_seen = first_request_seen
         self._requests: deque[HttpHead] = deque()
         self._readers: dict[Sender, _Reader] = {}
-        self._waiting: dict[Sender, list[Data]] = {"client": [], "server": []}
+        self._waiting: dict[Sender, deque[Data | Gap]] = {"client": deque(), "server": deque()}
+        self._waiting_bytes: dict[Sender, int] = {"client": 0, "server": 0}
         self._latest: dict[Sender, int] = {"client": 0, "server": 0}
         self._proposed_switch = False
         self.client_lost = False
         """Bytes of a request are missing: the answers alone are read on."""
         self.positions: dict[Sender, int] = {"client": 0, "server": 0}
         self.messages: list[tuple[Sender, WireMessage]] = []
+        self.torn: list[tuple[Sender, int, int, int]] = []
+        """(sender, offset, time, bytes) of messages that have begun and will not be read to their end."""
         self.switched: tuple[HttpHead | None, HttpHead] | None = None
         """The request and the response that ended HTTP: 101, or a 2xx to CONNECT."""
 
-    def feed(self, sender: Sender, item: Data) -> None:
-        """Bytes of one side. Raises `HttpError` where this is not HTTP or passes a limit."""
-        self._latest[sender] = max(self._latest[sender], item[1])
+    def feed(self, sender: Sender, item: Data | Gap) -> None:
+        """Bytes of one side, or a hole in them. Raises `HttpError` where this is not HTTP or passes a limit."""
+        if isinstance(item, tuple):
+            self._latest[sender] = max(self._latest[sender], item[1])
+            self._waiting_bytes[sender] += len(item[2])
         self._waiting[sender].append(item)
         self._advance()
-        held = self._waiting[sender]
-        if len(held) > 1 and not self.switched and sum(len(data) for _, _, data in held) > self._limits.body_bytes:
-            raise HttpError(f"over {self._limits.body_bytes} bytes that belong to no message")
+        limits = self._limits
+        if self.switched is None and (
+            self._waiting_bytes[sender] > limits.body_bytes or len(self._waiting[sender]) > limits.fragments
+        ):
+            raise HttpError("too many bytes that belong to no message")
 
-    def lose_client(self) -> None:
+    def end(self, sender: Sender, time: int, orderly: bool) -> None:
+        """This side ends: a response without a length ends with it, if it was not cut off."""
+        reader = self._readers.get(sender)
+        if orderly and reader is not None and reader.head is not None:
+            with contextlib.suppress(HttpError):  # it has a length, and is too short
+                if reader.feed((0, time, b""), self._limits.body_bytes):
+                    self._finish(sender, reader)
+
+    def rest(self, sender: Sender) -> list[Item]:
+        """What came after the switch, or is still held for a message of the other side."""
+        return list(self._waiting[sender])
+
+    def held_bytes(self) -> int:
+        """Bytes of messages that are not whole, and of those that wait for the other side."""
+        return sum(self._waiting_bytes.values()) + sum(reader.fed for reader in self._readers.values())
+
+    def tear(self, sender: Sender) -> None:
+        """Give up the message that this side has begun."""
+        reader = self._readers.pop(sender, None)
+        if reader is not None and reader.fed:
+            self.torn.append((sender, reader.offset, reader.first_seen, reader.fed))
+
+    def _lose_client(self) -> None:
         """Bytes are missing on the client's side; whether it goes on as HTTP only the server's answer can tell."""
         self.client_lost = True
         self._first_request_seen = False
         self._requests.clear()
-        self._readers.pop("client", None)
-        self._advance()
-
-    def end(self, sender: Sender, time: int) -> None:
-        """This side ends: a response without a length ends with it."""
-        reader = self._readers.get(sender)
-        if reader is not None and reader.head is not None and reader.feed((0, time, b""), self._limits.body_bytes):
-            self._finish(sender, reader)
-
-    def rest(self, sender: Sender) -> list[Data]:
-        """What came after the switch, or is still held for a message of the other side."""
-        return self._waiting[sender]
-
-    def held_bytes(self) -> int:
-        """Bytes of messages that are not whole, and of those that wait for the other side."""
-        held = sum(len(data) for waiting in self._waiting.values() for _, _, data in waiting)
-        return held + sum(reader.fed for reader in self._readers.values())
-
-    def unfinished(self, sender: Sender) -> tuple[int, int, int] | None:
-        """(offset, time, bytes) of a message that has begun and is not whole."""
-        reader = self._readers.get(sender)
-        if reader is not None and reader.fed:
-            return reader.offset, reader.first_seen, reader.fed
-        return None
+        self.tear("client")
 
     def _advance(self) -> None:
         progress = True
@@ -168,13 +184,20 @@ class HttpConversation:
         """Feed what waits to the side's reader; whether a message became whole."""
         waiting = self._waiting[sender]
         while waiting:
-            item = waiting.pop(0)
+            item = waiting.popleft()
+            if isinstance(item, Gap):
+                if sender == "server":
+                    raise HttpGap("bytes are missing in an HTTP message")
+                self._lose_client()
+                return True
+            self._waiting_bytes[sender] -= len(item[2])
             reader = self._readers.get(sender) or self._new_reader(sender)
             if reader.feed(item, self._limits.body_bytes):
                 rest = reader.rest
                 if rest:
                     offset, time, data = item
-                    waiting.insert(0, (offset + len(data) - len(rest), time, rest))
+                    waiting.appendleft((offset + len(data) - len(rest), time, rest))
+                    self._waiting_bytes[sender] += len(rest)
                 self._finish(sender, reader)
                 return True
         return False
@@ -201,7 +224,7 @@ class HttpConversation:
             connection.send(h11.Request(method=method, target="/" if method != "CONNECT" else "-:1", headers=fields))
             connection.send(h11.EndOfMessage())
         except h11.LocalProtocolError as error:
-            raise HttpError(f"request cannot be followed: {error}") from None
+            raise HttpError(f"request cannot be followed: {_without_quotation(error)}") from None
 
     def _finish(self, sender: Sender, reader: _Reader) -> None:
         """A message is whole."""
@@ -213,8 +236,8 @@ class HttpConversation:
         self.messages.append((sender, message))
         if sender == "client":
             self._requests.append(head)
-            if len(self._requests) > 1024:
-                raise HttpError("over 1024 requests without an answer")
+            if len(self._requests) > _MAX_REQUESTS:
+                raise HttpError(f"over {_MAX_REQUESTS} requests without an answer")
             self._proposed_switch = header(head, "upgrade") is not None or head.method == "CONNECT"
             return
         request = self._requests.popleft() if self._requests else None

@@ -12,6 +12,9 @@ from sniffer.config import SECOND
 from sniffer.model import Loss, Sender
 
 TALLY_PERIOD: Final = 60 * SECOND
+_MAX_PROVISIONAL: Final = 256
+"""Rows that wait for proof of who is the client; a connection that gives so many is not likely to give proof any more."""
+_OTHER: Final[dict[Sender, Sender]] = {"client": "server", "server": "client"}
 
 
 class _Tally:
@@ -32,8 +35,34 @@ class LossLedger:
         self._capture_id = capture_id
         self._connection_id = connection_id
         self._running: dict[tuple[Sender, str, str], _Tally] = {}
+        self._provisional: list[Loss] | None = None
         self.rows: list[Loss] = []
         self.bytes = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether any tally is not a row yet."""
+        return bool(self._running)
+
+    def guess(self) -> None:
+        """Who is the client is a guess: keep rows back until `decide`."""
+        self._provisional = []
+
+    def decide(self, swapped: bool) -> None:
+        """The guess was right, or `swapped`: the senders are the other way round."""
+        provisional, self._provisional = self._provisional or [], None
+        if swapped:
+            provisional = [row._replace(sender=_OTHER[row.sender]) if row.sender else row for row in provisional]
+            self._running = {(_OTHER[sender], layer, why): tally for (sender, layer, why), tally in self._running.items()}
+        self.rows += provisional
+
+    def _emit(self, row: Loss) -> None:
+        if self._provisional is None:
+            self.rows.append(row)
+            return
+        self._provisional.append(row)
+        if len(self._provisional) >= _MAX_PROVISIONAL:
+            self.decide(swapped=False)
 
     def add(
         self,
@@ -49,7 +78,7 @@ class LossLedger:
     ) -> None:
         """One loss of `length` bytes and `messages` messages (None: unknown), as a row of its own."""
         self.bytes += length or 0
-        self.rows.append(
+        self._emit(
             Loss(
                 self._capture_id,
                 self._connection_id,
@@ -86,7 +115,7 @@ class LossLedger:
     def _finish(self, key: tuple[Sender, str, str]) -> None:
         tally = self._running.pop(key)
         sender, layer, reason = key
-        self.rows.append(
+        self._emit(
             Loss(
                 self._capture_id,
                 self._connection_id,
@@ -101,7 +130,13 @@ class LossLedger:
             )
         )
 
+    def expire(self, now: int) -> None:
+        """Tallies whose minute is over become rows, so that they are seen while the connection lives."""
+        for key in [key for key, tally in self._running.items() if now - tally.from_time >= TALLY_PERIOD]:
+            self._finish(key)
+
     def finish(self) -> None:
         """The connection ends: every running tally becomes a row."""
         for key in list(self._running):
             self._finish(key)
+        self.decide(swapped=False)

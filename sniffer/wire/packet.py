@@ -7,6 +7,7 @@ Sources: RFC 791, RFC 8200, RFC 9293 section 3.1, RFC 1071 (the checksum), RFC 2
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from struct import Struct
 from typing import Final, NamedTuple
@@ -47,6 +48,14 @@ class Segment(NamedTuple):
     payload: bytes
     missing: int  # bytes of the payload that the snap length cut off
     checksum_ok: bool
+
+
+def endpoints(flow: bytes) -> tuple[tuple[str, int], tuple[str, int]]:
+    """((source address, port), (destination address, port)) of a flow key."""
+    family, size = (socket.AF_INET, 4) if len(flow) == 12 else (socket.AF_INET6, 16)
+    source, destination = socket.inet_ntop(family, flow[:size]), socket.inet_ntop(family, flow[size : 2 * size])
+    ports = flow[2 * size :]
+    return (source, int.from_bytes(ports[:2])), (destination, int.from_bytes(ports[2:]))
 
 
 def sum_is_zero(data: bytes, length: int, protocol: int) -> bool:

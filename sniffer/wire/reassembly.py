@@ -54,6 +54,7 @@ class Stream:
     __slots__ = (
         "_end_offset",
         "_ended",
+        "_finished",
         "_held",
         "_hole_acked_since",
         "_hole_acked_to",
@@ -90,6 +91,7 @@ class Stream:
         self._hole_seen_since: int | None = None
         self._unusable: deque[tuple[int, int, str, bool]] = deque(maxlen=_REMEMBERED)
         self._end_offset: int | None = None
+        self._finished = False  # a FIN said where it ends
         self._ended = False
 
     def start(self, seq: int) -> None:
@@ -141,6 +143,7 @@ class Stream:
         offset = self.offset + sequence_difference(seq, self.next_seq)
         if self._end_offset is None and offset >= self.offset:
             self._end_offset = offset
+            self._finished = True
         self.clean = False
 
     def reset(self, time: int, seq: int) -> bool:
@@ -320,6 +323,6 @@ class Stream:
             if extent > self.offset:
                 self._skip_to(time, extent, None)
         items, self.items = self.items, []
-        items.append(End(self.offset, time, self._end_offset is not None, reason))
+        items.append(End(self.offset, time, self._finished, reason))
         self.clean = False
         return items

@@ -29,7 +29,7 @@ CUT: Final = "cut by the snap length"
 class Side:
     """Stream and trust of one sender."""
 
-    __slots__ = ("doubtful", "finished", "latest", "lost_before", "name", "stream", "unplaced", "verified")
+    __slots__ = ("doubtful", "finished", "gap_end", "latest", "lost_before", "name", "stream", "unplaced", "verified")
 
     def __init__(self, name: Sender, limits: Limits) -> None:
         self.name: Sender = name
@@ -41,6 +41,8 @@ class Side:
         self.finished = False  # a FIN was seen
         self.latest = 0
         self.lost_before = 0
+        self.gap_end = -1
+        """Where the latest gap ended, in the stream."""
 
     def admit(self, segment: Segment) -> list[Segment]:
         """The segments that may be used now that `segment` has come: it, none, or those that were held as well."""
