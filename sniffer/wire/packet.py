@@ -190,9 +190,6 @@ class PacketDecoder:
             return None
         seq, ack, offset_flags, checksum = _TCP_HEADER(data, start)
         header = (offset_flags >> 12) * 4
-        if header < 20 or start + header > end:
-            self._lose(time, end - start, "TCP header of a lying length")
-            return None
         length = end - start
         checksum_ok = (
             mark != CHECKSUM_UNKNOWN
@@ -200,6 +197,11 @@ class PacketDecoder:
             or sum_is_zero(addresses + data[start:end], length, _TCP)
             or is_partial_sum(addresses, length, checksum)
         )
+        if header < 20 or header > length:
+            if checksum_ok:
+                self._lose(time, length, "TCP header of a lying length")
+                return None
+            header = length  # damaged on the way, as its receiver saw
         payload = data[start + header : end]
         missing = length - header - len(payload)
         return Segment(addresses + data[start : start + 4], time, seq, ack, offset_flags & 0x3F, payload, missing, checksum_ok)
