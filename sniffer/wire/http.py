@@ -134,7 +134,6 @@ class HttpConversation:
     def feed(self, sender: Sender, item: Data | Gap) -> None:
         """Bytes of one side, or a hole in them. Raises `HttpError` where this is not HTTP or passes a limit."""
         if isinstance(item, tuple):
-            self._latest[sender] = max(self._latest[sender], item[1])
             self._waiting_bytes[sender] += len(item[2])
         self._waiting[sender].append(item)
         self._advance()
@@ -191,6 +190,7 @@ class HttpConversation:
                 self._lose_client()
                 return True
             self._waiting_bytes[sender] -= len(item[2])
+            self._latest[sender] = max(self._latest[sender], item[1])
             reader = self._readers.get(sender) or self._new_reader(sender)
             if reader.feed(item, self._limits.body_bytes):
                 rest = reader.rest

@@ -375,8 +375,6 @@ class WebSocketReader:
     # --- holes -----------------------------------------------------------------------------------------------------------
 
     def _gap(self, gap: Gap) -> None:
-        if gap.time > self._latest:
-            self._latest = gap.time
         if self._failed:
             return
         if self._resync is not None:
