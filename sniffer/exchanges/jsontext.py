@@ -33,10 +33,7 @@ def parse(payload: bytes) -> Any:
         raise Broken("not JSON") from None
     except RecursionError:
         raise Broken("JSON nested too deeply") from None
-    colons = payload.count(b":")
-    if type(value) is dict and len(value) == colons:
-        return value
-    if _count_keys(value) != colons:
+    if not _has_keys(value, payload.count(b":")):
         _refuse_duplicates(payload)
     return value
 
@@ -49,18 +46,25 @@ def parse_object(payload: bytes) -> Row:
     return value
 
 
-def _count_keys(value: Any) -> int:
-    """Keys of all objects in `value`, at any depth."""
-    keys = 0
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if type(item) is dict:
-            keys += len(item)
-            stack += [child for child in item.values() if type(child) is dict or type(child) is list]
-        elif type(item) is list:
-            stack += [child for child in item if type(child) is dict or type(child) is list]
-    return keys
+def _has_keys(value: Any, wanted: int) -> bool:
+    """Whether all objects in `value`, at any depth, have `wanted` keys together; more they cannot have.
+
+    It ends where that many are found, so the values of the last object, nearly all of a message, are not looked at.
+    """
+    found = 0
+    level = [value]
+    while level:
+        deeper: list[Any] = []
+        for item in level:
+            if type(item) is dict:
+                found += len(item)
+                deeper += item.values()
+            elif type(item) is list:
+                deeper += item
+        if found == wanted:
+            return True
+        level = deeper
+    return found == wanted
 
 
 def _refuse_duplicates(payload: bytes) -> None:
