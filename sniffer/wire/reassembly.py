@@ -318,7 +318,8 @@ class Stream:
         if self.started:
             extent = max(self._acked_offset(), self._end_offset or 0, self._proved_end())
             for start, stop, _, _ in sorted(self._unusable):
-                if start <= max(extent, self.offset) < stop:  # what a damaged segment says of itself, where it fits exactly
+                # What a damaged segment says of itself is believed where nothing else is known, and it fits exactly.
+                if self._end_offset is None and start == max(extent, self.offset):
                     extent = stop
             if extent > self.offset:
                 self._skip_to(time, extent, None)

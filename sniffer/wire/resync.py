@@ -6,6 +6,9 @@ other bytes look so. In unmasked ASCII text no byte can begin a frame (bits 4 to
 in every printable character). In masked text, compressed data and ciphertext a head fits by chance once in some twenty bytes,
 so frames whose payload says nothing count for little, and text that reads as text for much.
 
+That a chain is right does not make its first frame one: other bytes that look like a head and happen to end at a true
+boundary begin a chain as good. So frames at its beginning are skipped until one stands on evidence of its own.
+
 Of several candidates the first that is not refuted wins. A later one may lie inside its payload, which may hold frames of its
 own: it has to wait.
 """
@@ -33,6 +36,10 @@ _TEXT_BITS: Final = 24
 """At most this for one text, a bit a byte: random bytes are printable UTF-8 less often than every second time."""
 _LONG_BITS: Final = 24
 """A 64-bit length within the limit for a message has five bytes of zero; less, since long runs of zero do occur."""
+_LANDING_BITS: Final = 12
+"""Evidence for a frame, whatever its payload: its head fits, and its length, of 8 bits at least, ends at a boundary."""
+_TRUSTED_BITS: Final = 36
+"""Evidence from which on a frame of a proved chain is given: text of 24 bytes at once, anything after two other frames."""
 _MAX_CANDIDATES: Final = 64
 """Segment starts that are kept as candidates; while they are undecided no more are taken."""
 
@@ -42,7 +49,7 @@ _UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 class _Candidate:
     """A segment start that may begin a frame, and how far the chain of frames from there on has been followed."""
 
-    __slots__ = ("at", "bits", "first_is_continuation", "frames", "inside", "masked", "need", "offset")
+    __slots__ = ("at", "begins_inside", "bits", "frames", "inside", "masked", "need", "offset", "trusted_at")
 
     def __init__(self, offset: int, masked: bool | None) -> None:
         self.offset = self.at = offset  # `at`: where the next frame of the chain begins
@@ -51,7 +58,8 @@ class _Candidate:
         self.bits = 0
         self.masked = masked
         self.inside: bool | None = None  # a fragmented message is under way; None: not known yet
-        self.first_is_continuation = False
+        self.trusted_at: int | None = None  # the first frame that may be given
+        self.begins_inside = False  # that frame lies inside a message whose beginning is not given
 
 
 class Resync:
@@ -113,10 +121,11 @@ class Resync:
             if candidate.need <= end and not self._follow(candidate, end):
                 continue
             wanted = PROOF_FRAMES_AT_END if at_end and candidate.at == end else PROOF_FRAMES
-            if not remaining and candidate.frames >= wanted and candidate.bits >= PROOF_BITS:
+            proved = candidate.frames >= wanted and candidate.bits >= PROOF_BITS
+            if not remaining and proved and candidate.trusted_at is not None:
                 self.masked = candidate.masked
-                self.begins_inside_message = candidate.first_is_continuation
-                self._drop_before(candidate.offset)
+                self.begins_inside_message = candidate.begins_inside
+                self._drop_before(candidate.trusted_at)
                 return self._take()
             remaining.append(candidate)
         self._candidates = remaining
@@ -139,10 +148,13 @@ class Resync:
                 break
             count += 1
             stop = self._segments[count][0] if count < len(self._segments) else end
-            self._skipped.append((start, time, stop - start))
-        if count:
-            del self._segments[:count], self._data[: offset - self._base]
-            self._base = offset
+            self._skipped.append((start, time, min(stop, offset) - start))
+            if stop > offset:
+                count -= 1
+                self._segments[count] = (offset, time)
+                break
+        del self._segments[:count], self._data[: offset - self._base]
+        self._base = offset
 
     def _follow(self, candidate: _Candidate, end: int) -> bool:
         """Follow the frames of a candidate as far as the data goes; False: it is none."""
@@ -184,11 +196,12 @@ class Resync:
     def _count(candidate: _Candidate, first: int, bits: int) -> None:
         """One more whole frame."""
         opcode = first & 0x0F
-        if opcode < OPCODE_CLOSE:
-            if not candidate.frames and not opcode:
-                candidate.first_is_continuation = True
-            candidate.inside = not first & 0x80
         candidate.frames += 1
+        if candidate.trusted_at is None and candidate.frames * _LANDING_BITS + bits - _HEAD_BITS >= _TRUSTED_BITS:
+            candidate.trusted_at = candidate.at
+            candidate.begins_inside = candidate.inside if candidate.inside is not None else not opcode
+        if opcode < OPCODE_CLOSE:
+            candidate.inside = not first & 0x80
         candidate.bits += bits
 
     def _head_fits(self, first: int, second: int, inside: bool | None) -> bool:
