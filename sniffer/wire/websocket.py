@@ -55,7 +55,7 @@ def frame_head(data: bytes, at: int) -> Head | None:
 class _Fragments:
     """A message whose final frame is still to come."""
 
-    __slots__ = ("began", "bytes", "compressed", "offset", "opcode", "parts")
+    __slots__ = ("began", "bytes", "compressed", "offset", "opcode", "parts", "size")
 
     def __init__(self, opcode: int, compressed: bool, began: int, offset: int) -> None:
         self.opcode = opcode
@@ -63,7 +63,8 @@ class _Fragments:
         self.began = began
         self.offset = offset
         self.parts: list[bytes] = []
-        self.bytes = 0
+        self.bytes = 0  # of the payloads
+        self.size = 0  # of the frames
 
 
 class _Discard:
@@ -205,9 +206,9 @@ class WebSocketReader:
                 out.append((self.position, began, latest, first & 0x0F, payload, None))
                 self.position += 1
             elif first == _FIN_TEXT_DEFLATED and inflater is not None and self._fragments is None and not self._broken:
-                self._message(OPCODE_TEXT, True, began, offset + at, payload)
+                self._message(OPCODE_TEXT, True, began, offset + at, stop - at, payload)
             else:
-                self._frame(first, began, offset + at, payload)
+                self._frame(first, began, offset + at, stop - at, payload)
                 if self._failed:
                     self._lose(offset + stop, began, size - stop, _AFTER_FAILURE, messages=None)
                     return
@@ -221,14 +222,14 @@ class WebSocketReader:
             self._began = began
             self._offset = offset + at
 
-    def _frame(self, first: int, began: int, offset: int, payload: bytes) -> None:
-        """A whole frame that is not simply a whole message."""
+    def _frame(self, first: int, began: int, offset: int, size: int, payload: bytes) -> None:
+        """A whole frame of `size` bytes, head included, that is not simply a whole message."""
         opcode = first & 0x0F
         if OPCODE_CLOSE <= opcode <= OPCODE_PONG and first & FIN:
             self._emit(opcode, began, payload)
             return
         if opcode > OPCODE_BINARY or first & 0x30:
-            self._fail(offset, began, len(payload), f"reserved opcode or bits, or a control frame in pieces (0x{first:02x})")
+            self._fail(offset, began, size, f"reserved opcode or bits, or a control frame in pieces (0x{first:02x})")
             return
         if opcode != OPCODE_CONTINUATION:
             if self._fragments is not None:
@@ -236,45 +237,44 @@ class WebSocketReader:
             self._broken = False
             compressed = bool(first & RSV1)
             if first & FIN:
-                self._message(opcode, compressed, began, offset, payload)
+                self._message(opcode, compressed, began, offset, size, payload)
                 return
             self._fragments = _Fragments(opcode, compressed, began, offset)
         elif self._broken:
-            self._lose(offset, began, len(payload), "fragment of a message that is lost", messages=0)
+            self._lose(offset, began, size, "fragment of a message that is lost", messages=0)
             self._broken = not first & FIN
             return
         elif self._fragments is None:
-            self._lose(offset, began, len(payload), "continuation of a message that did not begin")
+            self._lose(offset, began, size, "continuation of a message that did not begin")
             return
-        self._fragment(payload, bool(first & FIN))
+        self._fragment(size, payload, bool(first & FIN))
 
-    def _fragment(self, payload: bytes, final: bool) -> None:
+    def _fragment(self, size: int, payload: bytes, final: bool) -> None:
         fragments = self._fragments
         assert fragments is not None
         fragments.parts.append(payload)
         fragments.bytes += len(payload)
+        fragments.size += size
         if fragments.bytes > self._limits.message_bytes or len(fragments.parts) > self._limits.fragments:
             self._drop_fragments("message over the limit of bytes or fragments")
             self._broken = not final
         elif final:
             self._fragments = None
             whole = b"".join(fragments.parts)
-            self._message(fragments.opcode, fragments.compressed, fragments.began, fragments.offset, whole)
+            self._message(fragments.opcode, fragments.compressed, fragments.began, fragments.offset, fragments.size, whole)
 
-    def _message(self, opcode: int, compressed: bool, began: int, offset: int, payload: bytes) -> None:
-        """A whole message, not yet inflated."""
+    def _message(self, opcode: int, compressed: bool, began: int, offset: int, size: int, payload: bytes) -> None:
+        """A whole message, not yet inflated; its frames take `size` bytes of the stream."""
         if compressed:
             self.compressed_seen = True
             if self._inflater is None:
-                self._lose(offset, began, len(payload), "RSV1 is set, and no compression was agreed on")
+                self._lose(offset, began, size, "RSV1 is set, and no compression was agreed on")
                 return
             try:
                 inflated = self._inflater.inflate(payload)
             except InflateError as error:
                 reason = str(error) if self._handshake_seen else "compressed, and the handshake was not seen"
-                self._ledger.tally(
-                    self.sender, "deflate", reason, time=self._latest, offset=offset, length=len(payload), messages=1
-                )
+                self._ledger.tally(self.sender, "deflate", reason, time=self._latest, offset=offset, length=size, messages=1)
                 return
             payload = inflated
         self._emit(opcode, began, payload)
@@ -353,7 +353,7 @@ class WebSocketReader:
         self._fragments = None
         if fragments.compressed:
             self._poison()
-        self._lose(fragments.offset, fragments.began, fragments.bytes, reason)
+        self._lose(fragments.offset, fragments.began, fragments.size, reason)
 
     def _lose(self, offset: int, began: int, length: int, reason: str, messages: int | None = 1) -> None:
         self._ledger.tally(self.sender, "websocket", reason, time=began, offset=offset, length=length, messages=messages)
