@@ -58,18 +58,15 @@ class Current:
         if not latest:
             return
         given = to_arrow("connections", self._schemas["connections"], list(latest.values()))
-        insert(connection, "DELETE FROM _sniffer.connections WHERE connection_id IN (SELECT connection_id FROM given)", given)
-        insert(connection, f"INSERT INTO _sniffer.connections SELECT *, {number} FROM given", given)
+        ids = list(latest)
+        connection.execute("DELETE FROM _sniffer.connections WHERE connection_id IN (SELECT unnest(?))", [ids])
+        insert(connection, "connections", given, number)
         until = self._sealed_until
-        if until is not None and any(
-            one.opened_at <= until and one.connection_id not in self._strategies for one in latest.values()
-        ):
-            source = sealed_rows(connection, self._folder, "connections")
-            insert(
-                connection,
+        if until is not None and any(one.opened_at <= until and one.connection_id not in self._strategies for one in rows):
+            connection.execute(
                 "INSERT INTO _sniffer.superseded SELECT 'connections', connection_id, batch"
-                f" FROM ({source}) SEMI JOIN given USING (connection_id)",
-                given,
+                f" FROM ({sealed_rows(connection, self._folder, 'connections')}) WHERE connection_id IN (SELECT unnest(?))",
+                [ids],
             )
         named = {
             key: one.strategy
@@ -85,19 +82,17 @@ class Current:
         in_time = sorted(events, key=attrgetter("captured_at"))
         if missing := book.missing(in_time):
             self._fetch(connection, missing)
+        first = book.next_key
         book.fold(in_time, self._strategies)
-        stale = {key: book.sealed_batch.pop(key, None) for key in (*book.changed, *book.dropped)}
+        stale = [key for key in (*book.changed, *book.dropped) if key < first]
         if stale:
-            given = pa.table({"key": pa.array(stale, pa.int64()), "batch": pa.array(stale.values(), pa.int64())})
-            insert(connection, "DELETE FROM _sniffer.orders WHERE key IN (SELECT key FROM given)", given)
-            insert(
-                connection,
-                "INSERT INTO _sniffer.superseded SELECT 'orders', key, batch FROM given WHERE batch IS NOT NULL",
-                given,
-            )
+            connection.execute("DELETE FROM _sniffer.orders WHERE key IN (SELECT unnest(?))", [stale])
+        for key in stale:
+            if (batch := book.sealed_batch.pop(key, None)) is not None:
+                connection.execute("INSERT INTO _sniffer.superseded VALUES ('orders', ?, ?)", [key, batch])
         if book.changed:
             changed = to_arrow("orders", self._schemas["orders"], [row(order) for order in book.changed.values()])
-            insert(connection, f"INSERT INTO _sniffer.orders SELECT *, {number} FROM given", changed)
+            insert(connection, "orders", changed, number)
         count = len(book.changed)
         book.changed.clear()
         book.dropped.clear()

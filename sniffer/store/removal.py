@@ -77,5 +77,5 @@ def _fold_again(connection: duckdb.DuckDBPyConnection, schemas: dict[str, pa.Sch
         book.fold((OrderEvent(*values) for values in rows), strategies)
     if book.changed:
         orders = to_arrow("orders", schemas["orders"], [row(order) for order in book.changed.values()])
-        insert(connection, f"INSERT INTO _sniffer.orders SELECT *, {number} FROM given", orders)
+        insert(connection, "orders", orders, number)
     connection.execute("UPDATE _sniffer.state SET next_key = ?", [book.next_key])

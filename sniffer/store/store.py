@@ -95,16 +95,17 @@ class Store:
                     [position.capture_id, MARK_END],
                 )
             for table, values in arrow.items():
-                insert(connection, f"INSERT INTO _sniffer.{table} SELECT *, {number} FROM given", values)
+                insert(connection, table, values, number)
             if batch.capture is not None:
-                given = to_arrow("captures", self._schemas["captures"], [batch.capture])
-                insert(connection, "DELETE FROM _sniffer.captures WHERE capture_id IN (SELECT capture_id FROM given)", given)
-                insert(connection, f"INSERT INTO _sniffer.captures SELECT *, {number} FROM given", given)
+                connection.execute("DELETE FROM _sniffer.captures WHERE capture_id = ?", [batch.capture.capture_id])
+                connection.execute(
+                    "INSERT INTO _sniffer.captures VALUES (?, ?, make_timestamp_ns(?), make_timestamp_ns(?), ?, ?, ?, ?)",
+                    [*batch.capture, number],
+                )
             self._current.put_connections(connection, batch.connections, number)
             orders = self._current.put_orders(connection, batch.order_events, number)
-            given = to_arrow("position", self._schemas["position"], [position])
-            insert(connection, "DELETE FROM _sniffer.position WHERE capture_id IN (SELECT capture_id FROM given)", given)
-            insert(connection, "INSERT INTO _sniffer.position SELECT * FROM given", given)
+            connection.execute("DELETE FROM _sniffer.position WHERE capture_id = ?", [position.capture_id])
+            connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?)", [*position[:3], list(position.fingerprint)])
             connection.execute(
                 "UPDATE _sniffer.state SET batch = ?, next_key = ?, newest = make_timestamp_ns(?)",
                 [number, self._current.book.next_key, newest or None],

@@ -141,7 +141,7 @@ def test_query_runs_what_reads(db: Path, sql: str) -> None:
         "EXPORT DATABASE '{target}'",
         "ATTACH '{target}' AS other",
         "SET enable_external_access = true",
-        "PRAGMA database_list",
+        "PRAGMA threads = 1",
         "CALL pragma_version()",
         "SELECT 1; SELECT 2",
         "INSTALL httpfs",

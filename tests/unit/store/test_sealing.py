@@ -73,7 +73,7 @@ def life(number: int, at: int, connection_id: int = 1) -> list[Any]:
     ]
 
 
-def batches(count: int = 12, gap: int = 20_000, connection_id: int = 1, capture_id: str = "cap") -> list[Batch]:
+def batches(count: int = 6, gap: int = 20_000, connection_id: int = 1, capture_id: str = "cap") -> list[Batch]:
     made = []
     for number in range(1, count + 1):
         at = number * gap
@@ -166,7 +166,7 @@ def test_late_events_of_a_sealed_order_change_that_order(db: Path, eager: None) 
         store.append(batch(more), position(102))
         store.publish()
         assert rows(db, wanted) == [("FILLED", 3, T0 + 300_000 * MS, 1)]
-    assert rows(db, "SELECT count(*) FROM orders_all") == [(12,)]
+    assert rows(db, "SELECT count(*) FROM orders_all") == [(6,)]
 
 
 def test_the_same_traffic_in_a_second_capture_makes_no_second_order(db: Path, eager: None) -> None:
@@ -174,8 +174,8 @@ def test_the_same_traffic_in_a_second_capture_makes_no_second_order(db: Path, ea
     before = everything(db)["orders_all"]
     load(db, batches(connection_id=2, capture_id="tap"), "tap")
     assert everything(db)["orders_all"] == before
-    assert rows(db, "SELECT count(*), max(observations) FROM fills") == [(12, 2)]
-    assert rows(db, "SELECT count(*) FROM order_events") == [(72,)]
+    assert rows(db, "SELECT count(*), max(observations) FROM fills") == [(6, 2)]
+    assert rows(db, "SELECT count(*) FROM order_events") == [(36,)]
 
 
 def test_a_client_id_used_again_and_again_finds_the_order_of_its_time(db: Path, eager: None) -> None:
@@ -259,7 +259,7 @@ def test_remove_takes_all_of_a_capture_and_only_that(
     db: Path, tmp_path: Path, sealing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = tmp_path / "alone.duckdb"
-    kept = batches(6, 7000, connection_id=2, capture_id="kept")
+    kept = batches(4, 7000, connection_id=2, capture_id="kept")
     for one in kept:
         one.order_events = [
             each._replace(client_order_id=f"k{each.client_order_id}", order_id=each.order_id and f"k{each.order_id}")
@@ -274,10 +274,10 @@ def test_remove_takes_all_of_a_capture_and_only_that(
         assert store.position(("cap-1",)) is not None
         store.remove("cap")
         assert store.position(("cap-1",)) is None
-        assert store.position(("kept-1",)) == position(6, "kept")
+        assert store.position(("kept-1",)) == position(4, "kept")
     assert everything(db) == everything(alone)
     load(db, batches())
-    assert rows(db, "SELECT count(*) FROM orders_all") == [(18,)]
+    assert rows(db, "SELECT count(*) FROM orders_all") == [(10,)]
 
 
 @pytest.mark.parametrize("sealing", [False, True])
@@ -311,7 +311,7 @@ def test_remove_that_fails_changes_nothing(db: Path, eager: None, monkeypatch: p
         monkeypatch.setattr("sniffer.store.removal._fold_again", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
         with pytest.raises(StoreError, match="No space left"):
             store.remove("cap")
-        assert store.position(("cap-1",)) == position(12)
+        assert store.position(("cap-1",)) == position(6)
     assert everything(db) == before
 
 
@@ -330,7 +330,7 @@ def test_moved_together_the_views_follow_at_the_next_run(db: Path, eager: None, 
     Store(there).close()
     assert everything(there) == before
     with duckdb.connect(str(there), read_only=True) as bare:
-        assert bare.execute("SELECT count(*) FROM messages").fetchall() == [(12,)]
+        assert bare.execute("SELECT count(*) FROM messages").fetchall() == [(6,)]
 
 
 def test_without_its_folder_a_moved_database_is_refused(db: Path, eager: None, tmp_path: Path) -> None:
