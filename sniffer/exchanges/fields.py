@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from sniffer.exchanges.jsontext import Row
-from sniffer.exchanges.numbers import Broken, decimal, time_ns
+from sniffer.exchanges.numbers import Broken, decimal, parse_decimal, time_ns
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ def number(row: Row, key: str) -> Decimal:
     if value is None:
         raise Broken(f"field {key}: null" if key in row else f"field {key} is missing")
     try:
-        return decimal(value)
+        return parse_decimal(value) if type(value) is str else decimal(value)
     except Broken as error:
         raise Broken(f"field {key}: {error}") from None
 

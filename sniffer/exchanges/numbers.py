@@ -27,6 +27,8 @@ _LONGEST: Final = 80
 _CACHED: Final = 8192
 """Parsed numbers kept: venues repeat a few (zeros, lot sizes, resting prices), and a hit costs a tenth of a parse."""
 
+_PLAIN: Final = re.compile(rf"[0-9]{{1,{INTEGER_DIGITS}}}(?:\.[0-9]{{1,{DECIMAL_PLACES}}})?")
+"""What venues write nearly always; it fits as it stands."""
 _NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
 _EXACT: Final = Context(prec=2 * _LONGEST, traps=[Inexact, InvalidOperation, DivisionByZero])
 _SMALLEST: Final = Decimal(1).scaleb(-DECIMAL_PLACES)
@@ -51,6 +53,8 @@ def parse_decimal(text: str) -> Decimal:
     Takes what JSON takes (`-1.50`, `9.21e4`) and leading zeros. Raises `Broken` for anything else (`NaN`, `1_0`, an empty
     text), for more than 20 integer digits, and for more than 18 decimal places unless the rest are zeros.
     """
+    if _PLAIN.fullmatch(text):
+        return Decimal(text)
     if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
         raise Broken("not a decimal number")
     value = Decimal(text)
