@@ -14,6 +14,10 @@ from sniffer.exchanges.jsontext import Row
 
 SUBSCRIPTIONS: Final = 1024
 """Subscriptions of one connection, each with an account; a connection has a handful."""
+CHANNELS: Final = 16
+"""Listen keys of one connection whose hashes are kept: a user stream names its key in each message."""
+LONGEST_KEY: Final = 256
+"""A listen key longer than this is hashed each time; Binance's has 64 characters."""
 
 
 class Accounts:
@@ -25,6 +29,7 @@ class Accounts:
         self._is_listen_key = is_listen_key
         self._seen = False
         self._subscriptions: Bounded[str | None] = Bounded(SUBSCRIPTIONS)
+        self._hashes: Bounded[str] = Bounded(CHANNELS)
 
     def key(self, key: Any, login: bool = False) -> str | None:
         """The account of a request that holds this API key; that of the connection if it holds none."""
@@ -34,12 +39,16 @@ class Accounts:
 
     def listen_key(self, key: str) -> str:
         """The account of a listen key that the connection was opened or subscribed with."""
-        account = self._facts.name_of(key)
+        account = self._hashes.get(key)
+        if account is None:
+            account = self._facts.name_of(key)
+            if len(key) <= LONGEST_KEY:
+                self._hashes[key] = account
         return self._saw(self._facts.aliases.get(account, account))
 
     def channel(self, name: Any) -> str | None:
         """The account of a channel's events: that of the listen key if the channel's name is one, else the connection's."""
-        if type(name) is str and self._is_listen_key(name):
+        if type(name) is str and (name in self._hashes or self._is_listen_key(name)):
             return self.listen_key(name)
         return self.current
 
