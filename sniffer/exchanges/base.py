@@ -206,7 +206,7 @@ class Rows:
         reason: str | None = None,
     ) -> OrderEvent:
         """Adds an order event; what is not given is not said."""
-        connection_id, sender, position, _, captured_at, *_ = self._message
+        connection_id, sender, position, _, captured_at, _, _, _ = self._message
         row = OrderEvent(
             connection_id, sender, position, len(self.orders), captured_at, exchange_time, self._venue, self.account,
             symbol, kind, action, request_id, client_order_id, order_id, side, order_type, time_in_force, status, status_raw,
@@ -232,7 +232,7 @@ class Rows:
         liquidity: str | None = None,
     ) -> FillEvent:
         """Adds a fill; what is not given is not said."""
-        connection_id, sender, position, _, captured_at, *_ = self._message
+        connection_id, sender, position, _, captured_at, _, _, _ = self._message
         row = FillEvent(
             connection_id, sender, position, len(self.fills), captured_at, exchange_time, self._venue, self.account,
             symbol, trade_id, order_id, client_order_id, side, price, quantity, quantity_unit, fee, fee_asset, liquidity,

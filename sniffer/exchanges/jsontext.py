@@ -52,18 +52,15 @@ def _has_keys(value: Any, wanted: int) -> bool:
     It ends where that many are found, so the values of the last object, nearly all of a message, are not looked at.
     """
     found = 0
-    level = [value]
-    while level:
-        deeper: list[Any] = []
-        for item in level:
-            if type(item) is dict:
-                found += len(item)
-                deeper += item.values()
-            elif type(item) is list:
-                deeper += item
-        if found == wanted:
-            return True
-        level = deeper
+    waiting = [value]
+    for item in waiting:  # which grows
+        if type(item) is dict:
+            found += len(item)
+            if found == wanted:
+                return True
+            waiting += item.values()
+        elif type(item) is list:
+            waiting += item
     return found == wanted
 
 

@@ -90,10 +90,7 @@ class Secrets:
         if not text.isascii() or "\\" in text or "%" in text:
             return False
         letters = text.encode().translate(_LOWER, self._no_letters).decode()
-        for hint in self._hints:
-            if hint in letters:
-                return False
-        return True
+        return not any(map(letters.__contains__, self._hints))
 
     def target(self, target: str) -> str:
         """A request target, or the path of a connection, without its secrets."""
