@@ -191,9 +191,11 @@ class Connection:
         return out
 
     def _earlier(self) -> Sender:
-        """Whose next item was on the wire first."""
+        """Whose next item was on the wire first; an end comes last, since what waits on that side may need the other's rest."""
         client, server = self._todo["client"], self._todo["server"]
-        return "client" if not server or (client and _when(client[0]) <= _when(server[0])) else "server"
+        if not client or not server:
+            return "client" if client else "server"
+        return "client" if _place(client[0]) <= _place(server[0]) else "server"
 
     def _read_websocket(self, out: Delivery) -> Delivery:
         for sender in SENDERS:
@@ -433,6 +435,11 @@ class Connection:
 
 def _when(item: Item) -> int:
     return item[1] if isinstance(item, tuple) else item.time
+
+
+def _place(item: Item) -> tuple[bool, int]:
+    """Where an item stands among those of both sides."""
+    return isinstance(item, End), _when(item)
 
 
 def _without_port(host: str | None) -> str | None:
