@@ -12,7 +12,9 @@ from typing import Final, NamedTuple
 _TAIL: Final = b"\x00\x00\xff\xff"
 """What the sender cut off and the receiver puts back (section 7.2.2)."""
 _WINDOW: Final = 32_768
-_HISTORY_TRIM: Final = 8 * _WINDOW
+_HISTORY_TRIM: Final = 2 * _WINDOW
+_FINAL_BLOCKS: Final = 16
+"""Deflate streams that one message may end: senders that end any end one. Each costs a copy of what is left."""
 
 
 class InflateError(Exception):
@@ -118,8 +120,8 @@ class Inflater:
 
     def _remember(self, message: bytes) -> None:
         """Keep the window's worth of text, for a sender that ends a deflate stream (BFINAL) and goes on with its window."""
-        self._history.append(message)
-        self._history_bytes += len(message)
+        self._history.append(message[-_WINDOW:])
+        self._history_bytes += len(self._history[-1])
         if self._history_bytes > _HISTORY_TRIM:
             tail = b"".join(self._history)[-_WINDOW:]
             self._history = [tail]
@@ -128,7 +130,7 @@ class Inflater:
     def _after_final_block(self, message: bytes) -> bytes:
         """The message held a block with BFINAL set (section 7.2.3.4): another deflate stream begins, in the same window."""
         rest = self._context.unused_data + _TAIL
-        while True:
+        for _ in range(_FINAL_BLOCKS):
             window = (b"".join(self._history) + message)[-_WINDOW:]
             self._context = zlib.decompressobj(self._bits, window) if window else zlib.decompressobj(self._bits)
             # Senders pad the final block with an empty stored block whose 00 00 ff ff they cut off again, as for any other.
@@ -136,6 +138,5 @@ class Inflater:
             message += more
             if not self._context.eof:
                 return message
-            if len(rest) <= len(self._context.unused_data) or len(message) >= self._limit:
-                raise zlib.error("endless final blocks")
             rest = self._context.unused_data
+        raise zlib.error("endless final blocks")

@@ -25,6 +25,9 @@ LINK_TYPES: Final = frozenset({LINK_NULL, LINK_ETHERNET, LINK_LOOP, LINK_SLL, LI
 MAX_HEADERS: Final = 16
 """Headers between link layer and IP: a real mirror port stacks five or six; a hostile packet would stack thousands."""
 
+_MAX_NESTED: Final = 3
+"""Pseudo-wires inside each other; each is tried in two ways, so their number counts as a power of two."""
+
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _VLAN_TAGS = frozenset({0x8100, 0x88A8, 0x9100, 0x9200, 0x9300})
 _MPLS = frozenset({0x8847, 0x8848})
@@ -65,14 +68,14 @@ def find_ip(link_type: int, data: bytes) -> int | None:
     return None
 
 
-def ethernet_payload(data: bytes, start: int) -> int | None:
-    """Offset of the IP header in the Ethernet frame that begins at `start`."""
-    if len(data) < start + _ETHERNET_HEADER:
+def ethernet_payload(data: bytes, start: int, nested: int = 0) -> int | None:
+    """Offset of the IP header in the Ethernet frame that begins at `start`; `nested`: the pseudo-wires around it."""
+    if len(data) < start + _ETHERNET_HEADER or nested > _MAX_NESTED:
         return None
-    return network_payload(data, start + _ETHERNET_HEADER, _U16(data, start + 12)[0])
+    return network_payload(data, start + _ETHERNET_HEADER, _U16(data, start + 12)[0], nested)
 
 
-def network_payload(data: bytes, at: int, ethertype: int) -> int | None:
+def network_payload(data: bytes, at: int, ethertype: int, nested: int = 0) -> int | None:
     """Offset of the IP header, given what `ethertype` says stands at offset `at`."""
     size = len(data)
     for _ in range(MAX_HEADERS):
@@ -92,7 +95,7 @@ def network_payload(data: bytes, at: int, ethertype: int) -> int | None:
         elif ethertype in _MPLS:
             while size >= at + 4 and not data[at + 2] & 1:  # the S bit marks the last label
                 at += 4
-            return _mpls_payload(data, at + 4)
+            return _mpls_payload(data, at + 4, nested + 1)
         elif ethertype == _TRANSPARENT_ETHERNET:
             if size < at + _ETHERNET_HEADER:
                 return None
@@ -110,14 +113,14 @@ def _ip_version_at(data: bytes, at: int) -> int | None:
     return at if len(data) > at and data[at] >> 4 in (4, 6) else None
 
 
-def _mpls_payload(data: bytes, at: int) -> int | None:
+def _mpls_payload(data: bytes, at: int, nested: int) -> int | None:
     """MPLS does not say what it carries: IP by its version nibble, else a pseudo-wire with or without a control word."""
     found = _ip_version_at(data, at)
     if found is not None:
         return found
     if len(data) > at + 4 and data[at] >> 4 == 0:  # RFC 4385: a control word begins with a zero nibble
-        found = ethernet_payload(data, at + 4)
-    return found if found is not None else ethernet_payload(data, at)
+        found = ethernet_payload(data, at + 4, nested)
+    return found if found is not None else ethernet_payload(data, at, nested)
 
 
 def gre_payload(data: bytes, at: int) -> int | None:

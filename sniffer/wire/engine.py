@@ -143,7 +143,7 @@ class Engine:
 
     def finish(self, reason: str = CAPTURE_ENDED) -> Output:
         """The capture ends: all connections end with it."""
-        self._decoder.flush(self._now)
+        self._decoder.flush()
         for connection in list(self.connections.values()):
             self._end(connection, self._now, reason)
         return self._output()

@@ -7,20 +7,27 @@ Fragments that overlap with different bytes are a known attack and never legitim
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from sniffer.config import Limits
+from sniffer.wire.pieces import end_of, index_at, insert_new, mark_conflicts
+from sniffer.wire.stream import Item
 
-_MAX_DATAGRAM = 65_535
+_MAX_DATAGRAM: Final = 65_535
+_MAX_FRAGMENTS: Final = 2 * _MAX_DATAGRAM // 8
+"""Each but the last holds eight bytes at least; twice that leaves room for copies."""
 
 
 class _Datagram:
-    __slots__ = ("bad", "length", "parts", "seen", "started")
+    __slots__ = ("bad", "fragments", "held", "length", "parts", "seen", "started")
 
     def __init__(self, started: int) -> None:
         self.started = started
-        self.parts: list[tuple[int, bytes]] = []
-        self.length: int | None = None
+        self.parts: list[Item] = []
+        self.held = 0  # bytes in `parts`
+        self.length: int | None = None  # of the whole, once the last fragment has said it
         self.seen = 0
+        self.fragments = 0
         self.bad = ""
 
 
@@ -41,62 +48,50 @@ class Fragments:
         datagram = self._datagrams.get(key)
         if datagram is None:
             if len(self._datagrams) >= self._limits.ip_fragments:
-                self._drop(next(iter(self._datagrams)), time, "too many IP datagrams in fragments")
+                self._drop(next(iter(self._datagrams)), "too many IP datagrams in fragments")
             datagram = self._datagrams[key] = _Datagram(time)
         datagram.seen += len(data)
+        datagram.fragments += 1
+        end = offset + len(data)
         if cut:
             datagram.bad = "IP fragment cut by the snap length"
-        elif offset + len(data) > _MAX_DATAGRAM or (more and len(data) % 8):
+        elif end > _MAX_DATAGRAM or (more and (len(data) % 8 or not data)):
             datagram.bad = "IP fragment of a lying length"
-        elif self._overlaps_differently(datagram, offset, data):
-            datagram.bad = "IP fragments overlap with different bytes"
-        else:
-            datagram.parts.append((offset, data))
+        elif not datagram.bad:
+            if mark_conflicts(datagram.parts, index_at(datagram.parts, offset), time, offset, data):
+                datagram.bad = "IP fragments overlap with different bytes"
+            else:
+                datagram.held += insert_new(datagram.parts, time, offset, data)
         if not more:
-            if datagram.length not in (None, offset + len(data)):
+            if datagram.length not in (None, end):
                 datagram.bad = "IP fragments disagree about the datagram's length"
-            datagram.length = offset + len(data)
-        if datagram.bad or datagram.seen > 4 * _MAX_DATAGRAM:
-            if datagram.length is not None or datagram.seen > 4 * _MAX_DATAGRAM:
-                self._drop(key, time, datagram.bad or "endless IP fragments")
-            return None
-        return self._whole(key, datagram)
-
-    @staticmethod
-    def _overlaps_differently(datagram: _Datagram, offset: int, data: bytes) -> bool:
-        for start, part in datagram.parts:
-            low, high = max(start, offset), min(start + len(part), offset + len(data))
-            if low < high and part[low - start : high - start] != data[low - offset : high - offset]:
-                return True
-        return False
+            datagram.length = end
+        if datagram.fragments > _MAX_FRAGMENTS:
+            self._drop(key, "endless IP fragments")
+        elif datagram.length is not None and (datagram.bad or datagram.held >= datagram.length):
+            return self._whole(key, datagram)
+        return None
 
     def _whole(self, key: bytes, datagram: _Datagram) -> bytes | None:
-        if datagram.length is None:
-            return None
-        out = bytearray()
-        for start, part in sorted(datagram.parts):
-            if start > len(out):
-                return None
-            out += part[len(out) - start :]
-        if len(out) != datagram.length:
-            if len(out) > datagram.length:
-                self._drop(key, datagram.started, "IP fragments disagree about the datagram's length")
+        whole = b"".join([part[2] for part in datagram.parts if isinstance(part, tuple)])
+        if datagram.bad or len(whole) != datagram.length or end_of(datagram.parts[-1]) != datagram.length:
+            self._drop(key, "IP fragments disagree about the datagram's length")
             return None
         del self._datagrams[key]
-        return bytes(out)
+        return whole
 
     def _expire(self, time: int) -> None:
         while self._datagrams:
             oldest = next(iter(self._datagrams))
             if time - self._datagrams[oldest].started < self._limits.ip_fragment_wait:
                 return
-            self._drop(oldest, time, "IP datagram never became whole")
+            self._drop(oldest, "IP datagram never became whole")
 
-    def _drop(self, key: bytes, time: int, reason: str) -> None:
+    def _drop(self, key: bytes, reason: str) -> None:
         datagram = self._datagrams.pop(key)
         self._lose(datagram.started, datagram.seen, datagram.bad or reason)
 
-    def flush(self, time: int) -> None:
+    def flush(self) -> None:
         """The capture ends: what is unfinished is lost."""
         for key in list(self._datagrams):
-            self._drop(key, time, "IP datagram never became whole")
+            self._drop(key, "IP datagram never became whole")

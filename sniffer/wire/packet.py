@@ -105,9 +105,9 @@ class PacketDecoder:
         self.ignored += 1
         return None
 
-    def flush(self, time: int) -> None:
+    def flush(self) -> None:
         """The capture ends: unfinished IP datagrams are lost, and so is what came over links that are not known."""
-        self._fragments.flush(time)
+        self._fragments.flush()
         for link_type, (first, packets, size) in self._unsupported.items():
             self._lose(first, size, f"link type {link_type} is not supported: {packets} packets")
         self._unsupported.clear()
