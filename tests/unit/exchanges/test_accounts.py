@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sniffer.exchanges.accounts import CHANNELS
 from sniffer.exchanges.base import Bounded, ConnectionFacts, Pending
 from sniffer.exchanges.binance_spot import VENUE
 from tests.unit.exchanges.binance_messages import answer, ask, decoder, http, message, place, report
@@ -45,6 +46,25 @@ def test_the_listen_key_as_a_stream_name_or_in_a_subscription() -> None:
     two = decoder(path="/ws")
     assert two.decode(message("client", {"method": "SUBSCRIBE", "params": ["adausdc@trade", LISTEN_KEY], "id": 1})) is None
     assert account_of(two, report()) == f"name of {LISTEN_KEY}"
+
+
+def test_a_listen_key_is_hashed_once_and_takes_its_later_alias() -> None:
+    hashed: list[str] = []
+
+    def name_of(secret: str) -> str:
+        hashed.append(secret)
+        return f"name of {secret}"
+
+    facts = ConnectionFacts(path="/stream", name_of=name_of)
+    one = VENUE.decoder(facts)
+    event = {"stream": LISTEN_KEY, "data": report()}
+    assert [account_of(one, event) for _ in range(3)] == [f"name of {LISTEN_KEY}"] * 3
+    facts.aliases[f"name of {LISTEN_KEY}"] = "name of KEY-of-alice"
+    assert account_of(one, event) == "name of KEY-of-alice"
+    assert hashed == [LISTEN_KEY]
+    many = [LISTEN_KEY + str(n) for n in range(100)]
+    assert [account_of(one, {"stream": key, "data": report()}) for key in many] == [f"name of {key}" for key in many]
+    assert len(one._accounts._hashes) <= CHANNELS
 
 
 def test_a_login_counts_over_keys_of_single_requests() -> None:

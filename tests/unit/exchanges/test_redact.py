@@ -99,6 +99,25 @@ def test_messages_without_secrets_stay_as_they_are(message: Any) -> None:
         assert VENUE.redact("server", text) == text
 
 
+@pytest.mark.parametrize("channel", [MARK, "adausdc@trade", "", f"token={MARK}", f"a%3D{MARK}", f"\u5e01{MARK}", f'a\\"{MARK}'])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        ',"data":{"e":"executionReport","c":"tok-EN","n":"s.i.g.n.a.t.u.r.e"}}',
+        f',"data":{{"apiKey":"{MARK}"}}}}',
+        f',"data":{{"x":"{{\\"TOKEN\\":\\"{MARK}\\"}}"}}}}',
+        f',"data":{{"x":"signature={MARK}"}}}}',
+        f',"stream":"{MARK}"}}',
+        f' , "params" : ["{MARK}"',
+    ],
+)
+def test_what_follows_an_opening_channel(channel: str, rest: str) -> None:
+    clean = VENUE.redact("server", f'{{"stream":"{channel}"{rest}')
+    assert MARK not in clean
+    if MARK not in rest:
+        assert clean.endswith(rest)
+
+
 def test_only_the_secrets_change() -> None:
     request = place()
     clean = json.loads(VENUE.redact("client", json.dumps(request)))
