@@ -1,13 +1,12 @@
 """Records the demo's traffic again: `python -m pcaps.demo.record`, on a machine with tcpdump, as one that may capture.
 
-Unlike the other captures it is real traffic, so it is never the same twice; what it must hold stands in `truth.json`, which the
+Unlike the other captures it is real traffic, so it is never the same twice; what it must hold stands in `truth.json.gz`, which the
 simulated exchange writes of its own books.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
 import shutil
 import signal
 import socket
@@ -54,9 +53,9 @@ def main() -> int:
         time.sleep(0.5)
         dump.send_signal(signal.SIGINT)
         dump.wait(timeout=10)
-        with gzip.GzipFile(FOLDER / "demo.pcap.gz", "wb", 9, mtime=0) as packed:
-            packed.write(raw.read_bytes())
-        (FOLDER / "truth.json").write_text(json.dumps(json.loads(truth.read_text()), separators=(",", ":")) + "\n")
+        for path in (raw, truth):
+            with gzip.GzipFile(FOLDER / f"{path.name}.gz", "wb", 9, mtime=0) as packed:
+                packed.write(path.read_bytes())
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +19,7 @@ DEMO = Path(__file__).parents[2] / "pcaps" / "demo"
 
 @pytest.fixture(scope="module")
 def truth() -> dict[str, Any]:
-    return dict(json.loads((DEMO / "truth.json").read_text(encoding="utf-8")))
+    return dict(json.loads(gzip.decompress((DEMO / "truth.json.gz").read_bytes())))
 
 
 @pytest.fixture(scope="module")
