@@ -213,8 +213,8 @@ def query(
     config: Config = None,
 ) -> None:
     """Run a read-only query."""
-    from sniffer.report import FORMATS, print_rows
     from sniffer.store import read
+    from sniffer.table import FORMATS, print_rows
 
     if form not in FORMATS:
         raise UsageError(f"--format {form}: it is one of {', '.join(FORMATS)}")

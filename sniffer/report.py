@@ -1,21 +1,19 @@
-"""What the commands print: the summary of a run, the rows of a query, orders and fills as they come."""
+"""What the commands print: the summary of a run, and orders and fills as they come."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import datetime
 import itertools
 import json
+import select
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from sniffer.config import SECOND
@@ -23,8 +21,8 @@ from sniffer.model import FillEvent, OrderEvent
 from sniffer.pipeline import Summary
 from sniffer.store.read import query
 from sniffer.store.tail import Cursor, changes
+from sniffer.table import json_value, plain, visible
 
-FORMATS: Final = ("table", "json", "csv", "markdown")
 _LISTED: Final = 8
 """Kinds of loss, hosts and so on that a summary names; the rest is counted."""
 _TAIL_INTERVAL: Final = 0.2
@@ -45,125 +43,86 @@ def summary_lines(summary: Summary, db: str) -> Iterator[str]:
         yield f"{summary.name}: {summary.already_loaded:,} packets were in {db} already; went on from there"
     rate = f" in {summary.seconds:.1f} s" if summary.seconds >= 0.05 else ""
     yield (
-        f"{summary.packets:,} packets, {_many(summary.connections, 'connection')}{rate}: "
+        f"{_many(summary.packets, 'packet')}, {_many(summary.connections, 'connection')}{rate}: "
         f"{_many(summary.order_events, 'order event')}, {_many(summary.fill_events, 'fill')} -> {db}"
     )
-    for (layer, reason), count in _first(summary.losses.most_common()):
-        yield f"  lost ({layer}): {reason}" + (f" ({count:,} times)" if count > 1 else "")
+    yield from _listed(
+        f"lost ({layer}): {visible(reason)}" + (f" ({count:,} times)" if count > 1 else "")
+        for (layer, reason), count in summary.losses.most_common()
+    )
     if summary.lost_bytes:
-        yield f"  {summary.lost_bytes:,} bytes were lost in all; `select * from losses` says where"
-    for where, count in _first(summary.unexamined.most_common()):
-        yield f"  not examined: {_many(count, 'message')} of {where}, which no venue recognises"
-    for where, count in _first(summary.unreadable.most_common()):
-        yield f"  not readable: {where}" + (f" ({_many(count, 'connection')})" if count > 1 else "")
+        yield f"  {_many(summary.lost_bytes, 'byte')} lost in all; `sniffer query 'SELECT * FROM losses'` says where"
+    yield from _listed(_unexamined(where, count) for where, count in summary.unexamined.most_common())
+    yield from _listed(
+        f"not readable: {visible(where)}" + (f" ({_many(count, 'connection')})" if count > 1 else "")
+        for where, count in summary.unreadable.most_common()
+    )
 
 
 def _many(count: int, what: str) -> str:
     return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
-def _first(items: Sequence[Any]) -> Iterator[Any]:
-    yield from items[:_LISTED]
+def _listed(lines: Iterable[str]) -> Iterator[str]:
+    """The first lines, and how many more there are."""
+    rest = iter(lines)
+    for line in itertools.islice(rest, _LISTED):
+        yield f"  {line}"
+    if more := sum(1 for _ in rest):
+        yield f"  and {more:,} more of this kind"
 
 
-def plain(value: Any) -> str:
-    """A value as text: exact decimals without an exponent or trailing zeros, times with what they have of a second."""
-    if value is None:
-        return ""
-    if isinstance(value, Decimal):
-        text = f"{value:f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
-    if isinstance(value, float):
-        return f"{value:.12g}"
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(sep=" ")
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value)
-
-
-def print_rows(names: list[str], types: list[str], rows: Iterable[tuple[Any, ...]], form: str) -> None:
-    """Rows of a query to standard output, as one of `FORMATS`."""
-    if form == "json":
-        for row in rows:
-            print(json.dumps(dict(zip(names, map(_json, row), strict=True)), ensure_ascii=False))
-    elif form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([plain(value) for value in row] for row in rows)
-    elif form == "markdown":
-        print("| " + " | ".join(names) + " |")
-        print("|" + "|".join("---:" if _is_number(kind) else "---" for kind in types) + "|")
-        for row in rows:
-            print("| " + " | ".join(plain(value).replace("|", "\\|").replace("\n", " ") for value in row) + " |")
-    else:
-        _print_table(names, types, rows)
-
-
-def _print_table(names: list[str], types: list[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name, kind in zip(names, types, strict=True):
-        table.add_column(name, justify="right" if _is_number(kind) else "left", overflow="fold")
-    count = 0
-    for row in rows:
-        table.add_row(*[Text(plain(value)) for value in row])
-        count += 1
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
-    console.print(table)
-    console.print(f"({_many(count, 'row')})", style="dim")
-
-
-def _is_number(kind: str) -> bool:
-    return kind.upper().startswith(("DECIMAL", "DOUBLE", "FLOAT", "BIGINT", "INTEGER", "HUGEINT", "SMALLINT", "TINYINT", "U"))
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, Decimal | datetime.datetime | bytes):
-        return plain(value)
-    if isinstance(value, int | float | str | bool) or value is None:
-        return value
-    return str(value)
+def _unexamined(where: str, count: int) -> str:
+    return f"not examined: {_many(count, 'message')} of {visible(where)}, which no venue recognises"
 
 
 def follow(db: Path, *, venue: str | None, symbol: str | None, strategy: str | None, as_json: bool) -> None:
-    """Print order events and fills as they are published, until Ctrl-C. Starts with what comes from now on."""
+    """Print order events and fills as they are published, until Ctrl-C, or until nobody reads them any more.
+
+    Starts with what comes from now on. Raises `StoreError`.
+    """
     console = Console(highlight=False, soft_wrap=True)
     cursor: Cursor | None = None
     named: set[str] = set()
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         while True:
-            found, cursor = changes(db, cursor)
+            before = cursor
+            found, cursor = changes(db, before)
             for event, whose in found:
-                if (venue, symbol, strategy) not in _selections(event.venue, event.symbol, whose):
+                shown = zip((venue, symbol, strategy), (event.venue, event.symbol, whose), strict=True)
+                if any(wanted not in (None, value) for wanted, value in shown):
                     continue
                 if as_json:
                     print(json.dumps(_change(event, whose), ensure_ascii=False), flush=True)
                 else:
                     console.print(tail_line(event))
-            if not as_json and sys.stderr.isatty():
+            if cursor != before and not as_json and sys.stderr.isatty():
                 _name_unexamined(db, named)
-            time.sleep(_TAIL_INTERVAL)
-    except KeyboardInterrupt:
-        pass
+            if _reader_is_gone(_TAIL_INTERVAL):
+                return
 
 
-def _selections(*values: str | None) -> Iterator[tuple[str | None, ...]]:
-    """Every way in which options that may be left out can name these values."""
-    return itertools.product(*[(None, value) if value is not None else (None,) for value in values])
+def _reader_is_gone(seconds: float) -> bool:
+    """Wait so long, or until the pipe that standard output goes to is closed at its other end, as by `| head`."""
+    if sys.stdout.isatty():  # macOS cannot poll terminals
+        time.sleep(seconds)
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _name_unexamined(db: Path, named: set[str]) -> None:
     """Say once of each host that its messages can be read, and nobody examines them."""
-    _, _, rows = query(db, UNEXAMINED)
-    for where, count in rows:
+    for where, count in query(db, UNEXAMINED).rows:
         if where not in named:
             named.add(where)
-            print(f"sniffer: not examined: {_many(count, 'message')} of {where}, which no venue recognises", file=sys.stderr)
+            print(f"sniffer: {_unexamined(where, count)}", file=sys.stderr)
 
 
 def _change(event: OrderEvent | FillEvent, strategy: str | None) -> dict[str, Any]:
     table = "fill_events" if isinstance(event, FillEvent) else "order_events"
-    fields = {name: when(value) if name in _TIMES else _json(value) for name, value in event._asdict().items()}
+    fields = {name: when(value) if name in _TIMES else json_value(value) for name, value in event._asdict().items()}
     return {"table": table, **fields, "strategy": strategy}
 
 
@@ -176,24 +135,29 @@ def when(nanoseconds: int | None) -> str | None:
 
 
 def tail_line(event: OrderEvent | FillEvent) -> Text:
-    """One order event or fill, as a line."""
+    """One order event or fill, as a line in columns: time (UTC), venue, symbol, side, what it is, how much at what price."""
     line = Text((when(event.captured_at) or "")[11:23])
-    line.append(f"  {event.venue} ", style="dim")
-    line.append(f"{event.symbol or '?':<12} ")
-    line.append(f"{event.side or '':<5}", style=_COLOURS.get(event.side or "", ""))
-    size = f"{plain(event.quantity) or '?'} @ {plain(event.price) or '?'}"
+    line.append(f"  {event.venue}", style="dim")
+    line.append(f"  {visible(event.symbol or '?'):<12}")
+    line.append(f"  {event.side or '':<4}", style=_COLOURS.get(event.side or "", ""))
     if isinstance(event, FillEvent):
-        line.append(f"FILL {size}", style="bold")
+        line.append(f"  {'fill':<15}  {event.liquidity or '':<16}  {_size(event)}", style="bold")
         if event.fee is not None:
-            line.append(f"  fee {plain(event.fee)} {event.fee_asset or ''}", style="dim")
-        line.append(f"  trade {event.trade_id or '?'}", style="dim")
+            line.append(f"  fee {plain(event.fee)} {visible(event.fee_asset or '')}", style="dim")
+        line.append(f"  trade {visible(event.trade_id or '?')}", style="dim")
     else:
-        line.append(
-            f"{' '.join(filter(None, (event.kind, event.action)))}: {event.status or event.status_raw or 'sent'}  {size}"
-        )
+        status = event.status or event.status_raw or ("sent" if event.kind == "request" else "")
+        line.append(f"  {' '.join(filter(None, (event.kind, event.action))):<15}  {visible(status):<16}  {_size(event)}")
         if event.filled_quantity:
             line.append(f"  filled {plain(event.filled_quantity)}")
         if event.reason:
-            line.append(f"  {event.reason}", style="yellow")
-    line.append(f"  {event.client_order_id or event.order_id or ''}", style="dim")
+            line.append(f"  {visible(event.reason)}", style="yellow")
+    line.append(f"  {visible(event.client_order_id or event.order_id or '')}", style="dim")
+    line.rstrip()
     return line
+
+
+def _size(event: OrderEvent | FillEvent) -> str:
+    """Quantity and price, as far as the message says them: a cancel says neither, an order at the market no price."""
+    price = f"@ {plain(event.price)}" if event.price is not None else ""
+    return " ".join(filter(None, (plain(event.quantity), price)))
