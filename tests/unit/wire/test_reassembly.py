@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import random
+import time as clock
+
+import pytest
+
+from sniffer.config import SECOND, Limits
+from sniffer.wire.pieces import CONFLICT
+from sniffer.wire.reassembly import NOT_CAPTURED, SEQUENCE_SPACE, Stream, sequence_difference
+from sniffer.wire.stream import End, Gap, Item
+
+MS = 1_000_000
+WAIT = Limits().gap_wait
+
+
+def stream(seq: int = 0, **limits: int) -> Stream:
+    made = Stream(Limits(**limits))
+    made.start(seq)
+    return made
+
+
+def text(items: list[Item]) -> bytes:
+    return b"".join(item[2] for item in items if isinstance(item, tuple))
+
+
+def gaps(items: list[Item]) -> list[tuple[int, int | None, str]]:
+    return [(item.offset, item.length, item.reason) for item in items if isinstance(item, Gap)]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [(5, 3, 2), (3, 5, -2), (1, SEQUENCE_SPACE - 1, 2), (SEQUENCE_SPACE - 1, 1, -2), (0x80000000, 0, -0x80000000)],
+)
+def test_sequence_numbers_wrap(a: int, b: int, expected: int) -> None:
+    assert sequence_difference(a, b) == expected
+
+
+def test_data_is_handed_on_when_it_is_acknowledged() -> None:
+    one = stream(100)
+    one.segment(0, 100, b"abc")
+    assert one.take(1) == []
+    one.acknowledge(2, 102)
+    assert one.take(2) == []  # a part of the segment
+    one.acknowledge(3, 103)
+    assert one.take(3) == [(0, 0, b"abc")]
+
+
+def test_data_that_nobody_acknowledges_is_handed_on_after_a_wait() -> None:
+    one = stream()
+    one.segment(0, 0, b"abc")
+    assert one.take(WAIT - 1) == []
+    assert text(one.take(WAIT)) == b"abc"
+
+
+def test_order_does_not_matter() -> None:
+    one = stream()
+    for seq in (6, 3, 0):
+        one.segment(seq, seq, b"abcdefghi"[seq : seq + 3])
+    one.acknowledge(10, 9)
+    assert one.take(10) == [(0, 0, b"abc"), (3, 3, b"def"), (6, 6, b"ghi")]
+    assert one.clean
+
+
+def test_a_hole_is_given_up_when_its_acknowledgement_is_old() -> None:
+    one = stream()
+    one.segment(0, 3, b"def")
+    one.acknowledge(1 * MS, 6)
+    assert one.take(WAIT) == []
+    items = one.take(1 * MS + WAIT)
+    assert gaps(items) == [(0, 3, NOT_CAPTURED)]
+    assert text(items) == b"def"
+
+
+def test_a_hole_that_is_filled_in_time_is_none() -> None:
+    one = stream()
+    one.segment(0, 3, b"def")
+    one.acknowledge(1 * MS, 6)
+    one.segment(WAIT, 0, b"abc")
+    assert text(one.take(WAIT)) == b"abcdef"
+
+
+def test_only_what_was_acknowledged_long_enough_is_given_up() -> None:
+    one = stream()
+    one.acknowledge(0, 3)
+    one.acknowledge(WAIT - 1, 6)  # these bytes may still come
+    one.segment(WAIT + 1, 3, b"def")
+    items = one.take(WAIT + 1)
+    assert gaps(items) == [(0, 3, NOT_CAPTURED)]
+    assert text(items) == b"def"
+
+
+def test_looking_late_changes_nothing() -> None:
+    """Holes are given up when they were due, one after the other, however late somebody looks."""
+
+    def run(looks: tuple[int, ...]) -> list[tuple[int, int | None, str]]:
+        one = stream()
+        found: list[Item] = []
+        one.acknowledge(0, 3)
+        one.segment(0, 6, b"ghi")
+        one.acknowledge(1, 9)
+        for now in looks:
+            found += one.take(now)
+        one.segment(10 * SECOND, 3, b"def")  # too late
+        found += one.take(10 * SECOND)
+        return gaps(found)
+
+    assert run(()) == run((WAIT, 2 * WAIT, SECOND)) == [(0, 3, NOT_CAPTURED), (3, 3, NOT_CAPTURED)]
+
+
+def test_a_hole_that_nobody_acknowledges_is_given_up_after_a_minute() -> None:
+    one = stream()
+    one.segment(0, 3, b"def")
+    wait = Limits().gap_wait_unacknowledged
+    assert gaps(one.take(wait - 1)) == []
+    assert gaps(one.take(wait)) == [(0, 3, NOT_CAPTURED)]
+
+
+def test_copies_that_differ_before_they_are_settled_are_a_loss() -> None:
+    one = stream()
+    one.segment(0, 0, b"abcdef")
+    one.segment(1, 2, b"XX")
+    one.acknowledge(2, 6)
+    items = one.take(2)
+    assert text(items) == b"abef"
+    assert gaps(items) == [(2, 2, CONFLICT)]
+    assert one.lost == 2
+
+
+def test_a_copy_of_settled_bytes_is_ignored_as_the_receiver_ignores_it() -> None:
+    one = stream()
+    one.segment(0, 0, b"abcdef")
+    one.acknowledge(1, 4)
+    one.segment(2, 0, b"XXXXef")
+    one.acknowledge(3, 6)
+    assert text(one.take(3)) == b"abcdef"
+
+
+def test_held_copies_that_differ_are_a_loss() -> None:
+    one = stream()
+    one.segment(0, 3, b"def")
+    one.segment(1, 3, b"dXf")
+    one.segment(2, 3, b"def")  # a majority proves nothing
+    one.segment(3, 0, b"abc")
+    one.acknowledge(4, 6)
+    items = one.take(4)
+    assert text(items) == b"abcdf"
+    assert gaps(items) == [(4, 1, CONFLICT)]
+
+
+def test_a_segment_that_spans_old_and_new() -> None:
+    one = stream()
+    one.segment(0, 0, b"abcd")
+    one.segment(1, 2, b"cdef")
+    one.acknowledge(2, 6)
+    assert one.take(2) == [(0, 0, b"abcd"), (4, 1, b"ef")]
+
+
+def test_a_keep_alive_probe_is_no_conflict() -> None:
+    one = stream()
+    one.segment(0, 0, b"abc")
+    one.segment(1, 2, b"\0")
+    assert text(one.take(WAIT)) == b"abc"
+
+
+def test_the_wrap_of_sequence_numbers() -> None:
+    one = stream(SEQUENCE_SPACE - 3)
+    one.segment(0, SEQUENCE_SPACE - 3, b"abcdef")
+    one.segment(1, 3, b"ghi")
+    one.acknowledge(2, 6)
+    assert text(one.take(2)) == b"abcdefghi"
+
+
+def test_offsets_go_beyond_four_gigabytes() -> None:
+    """Nine gigabytes in large strides, a hole and a copy among them, acknowledged late or never."""
+    one, chunk = stream(7), bytes(1 << 20)
+    for number in range(9 << 10):
+        seq = (7 + number * len(chunk)) % SEQUENCE_SPACE
+        one.segment(number, seq, chunk)
+        if number == 8 << 10:
+            one.segment(number, (seq - 10) % SEQUENCE_SPACE, bytes(10))
+            one.segment(number, (seq + 2 * len(chunk)) % SEQUENCE_SPACE, b"")
+        if number < 5000:
+            one.acknowledge(number, (seq + len(chunk)) % SEQUENCE_SPACE)
+        items = one.take(number * SECOND)
+        assert gaps(items) == []
+    assert one.offset == 9 << 30
+    assert one.extent == 9 << 30
+
+
+def test_the_end_turns_holes_into_gaps() -> None:
+    one = stream()
+    one.segment(0, 3, b"def")
+    one.fin(1, 9)
+    items = one.end(2, "capture ended")
+    assert gaps(items) == [(0, 3, NOT_CAPTURED), (6, 3, NOT_CAPTURED)]
+    end = items[-1]
+    assert isinstance(end, End)
+    assert end.orderly
+    assert end.offset == 9
+    assert one.end(3, "again") == []
+
+
+def test_a_reset_is_no_orderly_end() -> None:
+    one = stream()
+    one.segment(0, 0, b"abc")
+    assert one.reset(1, 5)
+    items = one.end(2, "closed")
+    assert gaps(items) == [(3, 2, NOT_CAPTURED)]
+    assert isinstance(items[-1], End)
+    assert not items[-1].orderly
+
+
+def test_a_reset_from_far_outside_is_not_believed() -> None:
+    one = stream()
+    one.segment(0, 0, b"abc")
+    assert not one.reset(1, 1 << 30)
+    assert one.clean
+    one.segment(2, 3, b"def")
+    assert text(one.end(3, "capture ended")) == b"abcdef"
+
+
+def test_a_damaged_segment_opens_no_hole_by_itself() -> None:
+    """Its sequence number may be what was damaged: a wait for it would cut the stream off."""
+    one = stream()
+    one.segment(0, 0, b"abc")
+    one.unusable(1, 1 << 30, 100, "wrong TCP checksum", proved=False)
+    assert one.clean
+    one.segment(3600 * SECOND, 3, b"def")
+    items = one.end(3601 * SECOND, "capture ended")
+    assert text(items) == b"abcdef"
+    assert gaps(items) == []
+
+
+def test_a_damaged_segment_names_the_reason_of_a_hole() -> None:
+    one = stream()
+    one.unusable(0, 0, 3, "wrong TCP checksum", proved=False)
+    one.segment(1, 3, b"def")
+    one.acknowledge(2, 6)
+    assert gaps(one.take(SECOND)) == [(0, 3, "wrong TCP checksum")]
+
+
+def test_a_damaged_segment_at_the_end_is_a_loss() -> None:
+    one = stream()
+    one.segment(0, 0, b"abc")
+    one.unusable(1, 3, 5, "wrong TCP checksum", proved=False)
+    assert gaps(one.end(2, "capture ended")) == [(3, 5, "wrong TCP checksum")]
+
+
+def test_a_cut_segment_is_a_hole() -> None:
+    one = stream()
+    one.unusable(0, 0, 3, "cut by the snap length", proved=True)
+    assert not one.clean
+    one.segment(1, 3, b"def")
+    assert gaps(one.take(2 * Limits().gap_wait_unacknowledged)) == [(0, 3, "cut by the snap length")]
+
+
+def test_too_many_bytes_beyond_a_hole() -> None:
+    one = stream(reorder_bytes=100)
+    for seq in range(10, 300, 10):
+        one.segment(seq, seq, bytes(10))
+        assert one.held_bytes <= 100
+    assert gaps(one.end(1000, "capture ended")) == [(0, 10, "not captured, and too much came after it")]
+
+
+def test_too_many_segments_beyond_a_hole() -> None:
+    one = stream(reorder_segments=10)
+    for seq in range(2, 100, 2):
+        one.segment(seq, seq, b"x")
+    found = gaps(one.end(1000, "capture ended"))
+    assert len(found) == 49
+    assert sum(length or 0 for _, length, _ in found) == 50
+
+
+def test_unsettled_data_is_bounded_where_time_stands_still() -> None:
+    one = stream(reorder_bytes=1000, reorder_segments=50)
+    given = 0
+    for number in range(1000):
+        one.segment(0, 5 * number, b"abcde")
+        given += len(text(one.take(0)))
+        assert len(one.items) <= 50
+    assert given == 5 * 950
+
+
+@pytest.mark.parametrize("kind", ["held", "copies", "conflicts", "unsettled copies"])
+def test_hostile_order_costs_no_more_than_its_length(kind: str) -> None:
+    """Four times the segments take about four times as long; quadratic work would take sixteen."""
+    rng = random.Random(kind)
+
+    def run(count: int) -> float:
+        one = stream(reorder_segments=count, reorder_bytes=1 << 30)
+        if kind == "unsettled copies":
+            for at in range(count):
+                one.segment(0, 4 * at, b"abcd")
+        order = list(range(count))
+        rng.shuffle(order)
+        begin = clock.perf_counter()
+        for at in order:
+            seq = 4 * at if kind == "unsettled copies" else 10 + 4 * at
+            one.segment(1, seq, b"abcd" if kind != "held" else b"abc")
+            if kind in ("copies", "conflicts"):
+                one.segment(1, seq, b"abcd" if kind == "copies" else b"aXcd")
+        return clock.perf_counter() - begin
+
+    run(1000)
+    small, large = min(run(2000) for _ in range(3)), min(run(8000) for _ in range(3))
+    assert large < 10 * small, (small, large)
