@@ -54,8 +54,8 @@ def make_views(connection: duckdb.DuckDBPyConnection, folder: Path, schemas: dic
 
 
 def read_parquet(paths: Iterable[str], *, filename: bool = False) -> str:
-    """The table function over exactly these files: no character of their names is taken as a pattern."""
-    names = ", ".join(quoted("".join(f"[{char}]" if char in "*?[" else char for char in path)) for path in paths)
+    """The table function over exactly these files: DuckDB takes a name as a pattern only if there is no file of that name."""
+    names = ", ".join(map(quoted, paths))
     return f"read_parquet([{names}], hive_partitioning = false{', filename = true' if filename else ''})"
 
 

@@ -97,6 +97,10 @@ def test_the_same_request_seen_twice_is_one_order() -> None:
     assert one(PLACE, PLACE._replace(connection_id=2, captured_at=T0 + 300)).requested_at == T0
 
 
+def test_the_same_request_id_much_later_is_another_request() -> None:
+    assert len(fold(PLACE, PLACE._replace(captured_at=T0 + 2000 * MS))) == 2
+
+
 def test_stale_update_from_a_second_socket_changes_nothing() -> None:
     stale = update(1, "NEW", "0")._replace(captured_at=T0 + 50 * MS, connection_id=2)
     order = one(PLACE, ACK, update(2, "PARTIALLY_FILLED", "1"), stale)
@@ -124,6 +128,7 @@ def test_filled_quantity_never_goes_down() -> None:
 def test_final_is_final_but_for_more_filled() -> None:
     order = one(ACK, update(2, "CANCELED", "0.5"), update(3, "NEW", "0.5"), update(4, "PARTIALLY_FILLED", "0.7"))
     assert (order.status, order.filled_quantity, order.closed_at) == ("CANCELED", D("0.7"), T0 + 2 * MS)
+    assert one(ACK, update(2, "CANCELED", "0.5"), update(3, "EXPIRED", "0.5")).status == "CANCELED"
     order = one(ACK, update(2, "CANCELED", "0.5"), update(3, "EXPIRED", "0.5"), update(4, "FILLED", "2"))
     assert (order.status, order.filled_quantity, order.closed_at) == ("FILLED", D(2), T0 + 2 * MS)
 
