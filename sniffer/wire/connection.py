@@ -204,7 +204,7 @@ class Connection:
                 self._todo[sender].clear()
         if self._roles_guessed and not self.messages:
             out = self._check_roles(out)
-        if self.protocol != "ws" and any(reader.synchronised for reader in self._readers.values()):
+        if self.protocol != "ws" and any(reader.sends_masked is not None for reader in self._readers.values()):
             self.protocol, self.unreadable_reason = "ws", None
         return out
 
@@ -391,7 +391,7 @@ class Connection:
 
     def _check_roles(self, out: Delivery) -> Delivery:
         """Only clients mask their frames (RFC 6455 section 5.1): proof of who is who where no SYN was seen."""
-        masked = {name: reader.sends_masked for name, reader in self._readers.items() if reader.synchronised}
+        masked = {name: reader.sends_masked for name, reader in self._readers.items() if reader.sends_masked is not None}
         if masked:
             swapped = masked.get("client") is False or masked.get("server") is True
             self._decide_roles(swapped)

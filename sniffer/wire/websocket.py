@@ -129,13 +129,8 @@ class WebSocketReader:
             self._poison()
 
     @property
-    def synchronised(self) -> bool:
-        """Whether frame boundaries are known."""
-        return self._resync is None
-
-    @property
     def sends_masked(self) -> bool | None:
-        """Whether this side masks its frames, as only clients do; None: not seen yet."""
+        """Whether this side masks its frames, as only clients do; None: no frame boundary was ever known."""
         return self._masked
 
     def buffered_bytes(self) -> int:
