@@ -10,7 +10,7 @@ from sniffer.capture.merge import merge
 from sniffer.capture.pcapfile import open_capture
 from sniffer.config import Limits
 from sniffer.errors import CaptureError, DamagedCapture
-from sniffer.model import OPCODE_HTTP, OPCODE_NAMES, Loss, Packet
+from sniffer.model import OPCODE_HTTP, OPCODE_NAMES, Loss, Packet, Sender
 from sniffer.wire.connection import Connection
 from sniffer.wire.engine import Engine, Output
 
@@ -20,7 +20,7 @@ class Seen:
     """One connection, and its messages by sender: (opcode name, payload)."""
 
     connection: Connection
-    messages: dict[str, list[tuple[str, bytes]]] = field(default_factory=lambda: {"client": [], "server": []})
+    messages: dict[Sender, list[tuple[str, bytes]]] = field(default_factory=lambda: {"client": [], "server": []})
     http: list[tuple[str, bytes]] = field(default_factory=list)
     positions: dict[str, list[int]] = field(default_factory=lambda: {"client": [], "server": []})
     times: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: {"client": [], "server": []})
