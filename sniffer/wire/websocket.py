@@ -111,7 +111,7 @@ class WebSocketReader:
         if not handshake_seen:
             self._inflater = Inflater(takeover=False, window_bits=15, limit=limits.message_bytes)
         self._latest = 0
-        self._pending: list[bytes] = []
+        self._pending = bytearray()  # not a list: a flood of small segments must not cost an object each
         self._pending_bytes = 0
         self._need = 0
         self._began = 0
@@ -211,7 +211,7 @@ class WebSocketReader:
             if carried is not None:
                 began, carried = carried, None
         if at < size:
-            self._pending = [data[at:] if at else data]
+            self._pending = bytearray(data[at:])
             self._pending_bytes = size - at
             self._need = need - at
             self._began = began
@@ -220,7 +220,7 @@ class WebSocketReader:
     def _frame(self, first: int, began: int, offset: int, size: int, payload: bytes) -> None:
         """A whole frame of `size` bytes, head included, that is not simply a whole message."""
         opcode = first & 0x0F
-        if OPCODE_CLOSE <= opcode <= OPCODE_PONG and first & FIN:
+        if OPCODE_CLOSE <= opcode <= OPCODE_PONG and first & (FIN | 0x30) == FIN:
             self._emit(opcode, began, payload)
             return
         if opcode > OPCODE_BINARY or first & 0x30:
@@ -296,12 +296,12 @@ class WebSocketReader:
                 if taken < len(data):
                     self._frames(offset + taken, time, data[taken:])
         else:
-            self._pending.append(data)
+            self._pending += data
             self._pending_bytes += len(data)
             if self._pending_bytes < self._need:
                 return
-            whole = b"".join(self._pending)
-            self._pending = []
+            whole = bytes(self._pending)
+            self._pending = bytearray()
             self._pending_bytes = 0
             self._frames(self._offset, self._began, whole, time)
 
@@ -385,9 +385,9 @@ class WebSocketReader:
                 return
             self._finish_discard()
         elif self._pending_bytes:
-            data = b"".join(self._pending)
+            data = bytes(self._pending)
             head = frame_head(data, 0)
-            self._pending = []
+            self._pending = bytearray()
             self._pending_bytes = 0
             if head is not None and length is not None:
                 first, _, start, size = head
@@ -450,7 +450,7 @@ class WebSocketReader:
             self._finish_discard()
         if self._pending_bytes:
             self._lose(self._offset, self._began, self._pending_bytes, reason)
-            self._pending = []
+            self._pending = bytearray()
             self._pending_bytes = 0
         if self._fragments is not None:
             self._drop_fragments(reason)
