@@ -1,15 +1,18 @@
 """The command line. Each command is thin: it checks its options, calls the module that does the work, and prints.
 
-Exit codes: 0 done; 1 the work failed; 2 the call is wrong. Errors are one line on standard error.
+Exit codes: 0 done; 1 the work failed; 2 the call is wrong; 130 ended by Ctrl-C. Errors are one line on standard error.
 """
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from sniffer import __version__
 from sniffer.allocator import keep_freed_memory
@@ -17,42 +20,59 @@ from sniffer.config import load_settings
 from sniffer.errors import SnifferError, UsageError
 from sniffer.model import Sender
 
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
+
+class _Command(TyperCommand):
+    """A command whose usage names arguments as users do, `FILE...`, without typer's braces; its text explains them."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]", *(str(param.metavar) for param in self.params if param.param_type_name == "argument")]
+
+
 app = typer.Typer(
     name="sniffer",
     help="Puts the orders of your trading strategies on disk, by reading their traffic off the network.",
+    epilog="`sniffer COMMAND --help` explains a command, with examples.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode=None,  # the same text in a terminal and in a pipe
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-Db = Annotated[Path | None, typer.Option("--db", help="The database file.", show_default="orders.duckdb")]
-Config = Annotated[Path | None, typer.Option("--config", help="A settings file (TOML).", show_default=False)]
+Db = Annotated[Path | None, typer.Option("--db", help="The database file [orders.duckdb].", metavar="FILE")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="A settings file [~/.config/sniffer/sniffer.toml].", metavar="FILE")
+]
 Hosts = Annotated[
-    list[str] | None, typer.Option("--host", help="Only traffic with this host; may be repeated.", show_default=False)
+    list[str] | None, typer.Option("--host", help="Only traffic with this host; may be given several times.", metavar="HOST")
 ]
 Ports = Annotated[
-    list[int] | None, typer.Option("--port", help="Only traffic with this TCP port; may be repeated.", show_default=False)
+    list[int] | None,
+    typer.Option("--port", help="Only traffic with this TCP port; may be given several times.", metavar="PORT"),
 ]
 Keep = Annotated[
-    str | None,
-    typer.Option("--keep", help="orders: order messages; all: every message.", show_default="orders", metavar="orders|all"),
+    str | None, typer.Option("--keep", help="Which messages to keep: of orders, or all [orders].", metavar="orders|all")
 ]
 
 
 def main() -> NoReturn:
     """Entry point: runs a command and turns every error into one line and an exit code."""
     keep_freed_memory()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a letter that the terminal's encoding lacks is no error
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()  # a pipe that is closed by now has to be noticed here, not when Python ends
     except SnifferError as error:
         _fail(str(error), error.exit_code)
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
         # typer's own complaints about options and arguments know how to say themselves
@@ -62,22 +82,22 @@ def main() -> NoReturn:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(text())
             sys.exit(2)
-        _fail(f"{text()} (see `{_command(error)} --help`)", 2)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "sniffer"
+        _fail(f"{text().removesuffix('.')}; see `{command} --help`", 2)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _command(error: Exception) -> str:
-    context = getattr(error, "ctx", None)
-    return str(context.command_path) if context is not None else "sniffer"
-
-
 def _fail(text: str, code: int) -> NoReturn:
-    print("sniffer: " + " ".join(text.split()), file=sys.stderr)
+    _say(text)
     sys.exit(code)
 
 
 def _say(text: str) -> None:
-    print(f"sniffer: {text}", file=sys.stderr, flush=True)
+    """One line to the user; what comes from file names or from the wire cannot break it, or steer the terminal."""
+    from sniffer.table import visible
+
+    print(f"sniffer: {visible(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
 
 @app.callback(invoke_without_command=True)
@@ -89,56 +109,41 @@ def _root(
         raise typer.Exit
 
 
-@app.command()
-def replay(
-    files: Annotated[
-        list[str], typer.Argument(help="pcap or pcapng files, also .gz; - for standard input.", metavar="FILE...")
-    ],
-    db: Db = None,
-    keep: Keep = None,
-    host: Hosts = None,
-    port: Ports = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Load the capture anew if it is in the database already.")] = False,
-    config: Config = None,
-) -> None:
-    """Decode capture files, merged by time, into the database."""
-    from sniffer.replay import replay_files
-
-    settings = load_settings(config, db=db, keep=keep, hosts=host, ports=port)
-    summary = replay_files(files, settings, replace=replace)
-    from sniffer.report import summary_lines
-
-    for line in summary_lines(summary, str(settings.db)):
-        print(line)
-    for damage in summary.damage:
-        print(f"sniffer: {damage}", file=sys.stderr)
-    if summary.damage:
-        raise typer.Exit(1)
-
-
-@app.command()
+@app.command(
+    cls=_Command,
+    epilog="\b\nExamples:\n  sudo sniffer record -i eth0 --port 9443\n  sudo sniffer record -i lo --db /data/orders.duckdb",
+)
 def record(
     interface: Annotated[
-        list[str], typer.Option("-i", "--interface", help="Interface to capture, as lo; may be repeated.", show_default=False)
+        list[str],
+        typer.Option("-i", "--interface", help="What to capture, as lo; may be given several times.", metavar="NAME"),
     ],
     db: Db = None,
     keep: Keep = None,
     host: Hosts = None,
     port: Ports = None,
-    journal: Annotated[Path | None, typer.Option("--journal", help="Folder of the journal.", show_default="DB.journal")] = None,
+    journal: Annotated[
+        Path | None, typer.Option("--journal", help="Where captured packets go first [DB.journal].", metavar="FOLDER")
+    ] = None,
     journal_max_bytes: Annotated[
-        int | None, typer.Option("--journal-max-bytes", help="Size of the journal at most.", show_default="4 GiB")
+        int | None,
+        typer.Option("--journal-max-bytes", help="Size of the journal at most [4294967296, 4 GiB].", metavar="BYTES"),
     ] = None,
     publish_interval: Annotated[
-        float | None, typer.Option("--publish-interval", help="Seconds between two versions of the file.", show_default="1.0")
+        float | None,
+        typer.Option("--publish-interval", help="Time between two versions of the database [1.0].", metavar="SECONDS"),
     ] = None,
     user: Annotated[
         str | None,
-        typer.Option("--user", help="User that decodes and owns the database.", show_default="the caller under sudo"),
+        typer.Option("--user", help="Who decodes and owns the database [under sudo: the caller].", metavar="NAME"),
     ] = None,
     config: Config = None,
 ) -> None:
-    """Record live: capture and load until Ctrl-C."""
+    """Record live: capture and load until Ctrl-C.
+
+    Takes root or CAP_NET_RAW; under sudo all but the capture itself runs as the caller. `sniffer doctor` says whether this
+    machine can capture.
+    """
     from sniffer.report import summary_lines
     from sniffer.sidecar import record as run
 
@@ -157,21 +162,137 @@ def record(
         print(line)
 
 
-@app.command()
+@app.command(
+    cls=_Command,
+    epilog="\b\nExamples:\n  sniffer replay monday.pcap.gz tuesday.pcapng\n"
+    "  sniffer replay --db all.duckdb --keep all capture.pcap\n  tcpdump -i lo -U -w - port 9443 | sniffer replay -",
+)
+def replay(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)],
+    db: Db = None,
+    keep: Keep = None,
+    host: Hosts = None,
+    port: Ports = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Load the capture anew if the database has it already.")] = False,
+    config: Config = None,
+) -> None:
+    """Decode capture files into the database.
+
+    FILE is pcap or pcapng, also gzip; - is standard input. Several files, merged by time, are one capture. Loading a capture
+    again changes nothing; one that has grown is continued.
+    """
+    from sniffer.replay import replay_files
+    from sniffer.report import summary_lines
+
+    settings = load_settings(config, db=db, keep=keep, hosts=host, ports=port)
+    try:
+        summary = replay_files(files, settings, replace=replace)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same call goes on from what is stored", INTERRUPTED)
+    for line in summary_lines(summary, str(settings.db)):
+        print(line)
+    for damage in summary.damage:
+        _say(str(damage))
+    if summary.damage:
+        raise typer.Exit(1)
+    if summary.interrupted:
+        _fail("interrupted; the same call goes on from what is stored", INTERRUPTED)
+
+
+@app.command(
+    cls=_Command,
+    epilog='\b\nExamples:\n  sniffer query "SELECT symbol, side, price, quantity FROM orders WHERE is_open"\n'
+    '  sniffer query --format csv "SELECT * FROM fills" > fills.csv\n  sniffer query "SHOW TABLES"',
+)
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", hidden=True)],
+    db: Db = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", help="table, json (an object a line), csv or markdown [table].", metavar="FORM", show_default=False
+        ),
+    ] = "table",
+    config: Config = None,
+) -> None:
+    """Run a read-only query.
+
+    It sees the tables captures, connections, messages, order_events, fill_events and losses, and the views orders,
+    orders_all, fills and candles(INTERVAL ...).
+    """
+    from sniffer.store import read
+    from sniffer.table import FORMATS, print_rows
+
+    if form not in FORMATS:
+        raise UsageError(f"--format {form}: it is one of {', '.join(FORMATS)}")
+    names, types, rows = read.query(load_settings(config, db=db).db, sql)
+    print_rows(names, types, rows, form)
+
+
+@app.command(cls=_Command, epilog="\b\nExamples:\n  sniffer tail --symbol BTCUSDT\n  sniffer tail --json | jq .price")
+def tail(
+    db: Db = None,
+    venue: Annotated[str | None, typer.Option("--venue", help="Only this exchange, as binance-spot.", metavar="NAME")] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this symbol, as BTCUSDT.", metavar="NAME")] = None,
+    strategy: Annotated[str | None, typer.Option("--strategy", help="Only this strategy.", metavar="NAME")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    config: Config = None,
+) -> None:
+    """Print orders and fills as they come, until Ctrl-C.
+
+    Times are UTC.
+    """
+    from sniffer.report import follow
+
+    follow(load_settings(config, db=db).db, venue=venue, symbol=symbol, strategy=strategy, as_json=as_json)
+
+
+@app.command(
+    cls=_Command,
+    epilog="\b\nExamples:\n  sniffer export copy.duckdb\n  sniffer export fills.csv\n  sniffer export backup/",
+)
+def export(
+    target: Annotated[Path, typer.Argument(metavar="TARGET", hidden=True)],
+    db: Db = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
+    config: Config = None,
+) -> None:
+    """Write a copy that stands alone.
+
+    TARGET is a .duckdb file, a .parquet or .csv file (one table, if it has a table's name, else a file for each), or a
+    folder, which gets a Parquet file for each table.
+    """
+    from sniffer.store.export import export as run
+
+    for written in run(load_settings(config, db=db).db, target, force=force):
+        print(f"wrote {written}")
+
+
+@app.command(
+    cls=_Command,
+    epilog="\b\nExamples:\n  sniffer decode --venue binance-spot event.json\n"
+    '  sniffer decode --venue binance-spot --http "POST /api/v3/order" body.txt\n'
+    """  echo '{"sender": "server", "payload": "..."}' | sniffer decode --venue binance-spot""",
+)
 def decode(
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(help="Files of one message each; none: JSON lines on standard input.", metavar="FILE..."),
-    ] = None,
-    venue: Annotated[str, typer.Option("--venue", help="Whose messages, as binance-spot.", show_default=False)] = "",
-    sender: Annotated[str, typer.Option("--sender", help="Who sent them.", metavar="client|server")] = "server",
+    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]", hidden=True)] = None,
+    venue: Annotated[
+        str, typer.Option("--venue", help="Whose messages, as binance-spot.", metavar="NAME", show_default=False)
+    ] = "",
+    sender: Annotated[
+        str, typer.Option("--sender", help="Who sent them [server].", metavar="client|server", show_default=False)
+    ] = "server",
     together: Annotated[bool, typer.Option("--together", help="The files, in order, are one connection.")] = False,
     http: Annotated[
         str | None,
-        typer.Option("--http", help='The payloads are bodies of this call, as "POST /api/v3/order".', show_default=False),
+        typer.Option("--http", help='The payloads are bodies of this call, as "POST /api/v3/order".', metavar="CALL"),
     ] = None,
 ) -> None:
-    """Decode message payloads, and print a JSON object for each row."""
+    """Decode message payloads, and print a JSON object for each row.
+
+    FILE holds one message, of a connection of its own. Without files, standard input is one connection: a JSON object a line
+    with the keys sender and payload.
+    """
     import json
     from functools import partial
 
@@ -189,7 +310,7 @@ def decode(
     def problem(file: str, reason: str) -> None:
         nonlocal problems
         problems += 1
-        print(f"sniffer: {file}: {reason}", file=sys.stderr)
+        _say(f"{file}: {reason}")
 
     whose = by_name(venue)
     facts = ConnectionFacts(name_of=partial(account_name, account_salt()))
@@ -205,61 +326,16 @@ def decode(
         raise typer.Exit(1)
 
 
-@app.command()
-def query(
-    sql: Annotated[str, typer.Argument(help="The query.", metavar="SQL")],
-    db: Db = None,
-    form: Annotated[str, typer.Option("--format", help="How to print it.", metavar="table|json|csv|markdown")] = "table",
-    config: Config = None,
-) -> None:
-    """Run a read-only query."""
-    from sniffer.store import read
-    from sniffer.table import FORMATS, print_rows
-
-    if form not in FORMATS:
-        raise UsageError(f"--format {form}: it is one of {', '.join(FORMATS)}")
-    names, types, rows = read.query(load_settings(config, db=db).db, sql)
-    print_rows(names, types, rows, form)
-
-
-@app.command()
-def tail(
-    db: Db = None,
-    venue: Annotated[str | None, typer.Option("--venue", help="Only this exchange.", show_default=False)] = None,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this symbol.", show_default=False)] = None,
-    strategy: Annotated[str | None, typer.Option("--strategy", help="Only this strategy.", show_default=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
-    config: Config = None,
-) -> None:
-    """Print orders and fills as they come, until Ctrl-C."""
-    from sniffer.report import follow
-
-    follow(load_settings(config, db=db).db, venue=venue, symbol=symbol, strategy=strategy, as_json=as_json)
-
-
-@app.command()
-def export(
-    target: Annotated[Path, typer.Argument(help="A .duckdb, .parquet or .csv file, or a folder.", metavar="TARGET")],
-    db: Db = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
-    config: Config = None,
-) -> None:
-    """Write a self-contained copy: native DuckDB, Parquet or CSV."""
-    from sniffer.store.export import export as run
-
-    for written in run(load_settings(config, db=db).db, target, force=force):
-        print(f"wrote {written}")
-
-
-@app.command()
+@app.command(cls=_Command, epilog="\b\nExample:\n  sniffer doctor -i eth0")
 def doctor(
-    interface: Annotated[
-        str | None, typer.Option("-i", "--interface", help="Interface to look at.", show_default=False)
-    ] = None,
+    interface: Annotated[str | None, typer.Option("-i", "--interface", help="Interface to look at.", metavar="NAME")] = None,
     db: Db = None,
     config: Config = None,
 ) -> None:
-    """Say, line by line, whether this machine can capture, and what to do."""
+    """Check whether this machine can capture, and say what to do.
+
+    A line begins with OK, WARN or FAIL; the exit code is 1 if one fails.
+    """
     from sniffer.doctor import checks
 
     bad = False

@@ -25,6 +25,11 @@ from sniffer.wire.connection import Connection, Delivery
 _by_capture_time: Final = attrgetter("captured_at")
 
 
+def _by_wire_time(sent: tuple[Sender, WireMessage]) -> int:
+    """The same of a message that is not wrapped yet."""
+    return sent[1][2]
+
+
 class _Examined:
     """What is known of one connection beyond the wire."""
 
@@ -61,13 +66,13 @@ class Examiner:
     def examine(self, connection: Connection, delivery: Delivery, batch: Batch) -> None:
         """Decode the messages of one delivery into `batch`: both senders' in the order of capture, the client first."""
         examined = self._known.get(connection.id) or self._begin(connection)
+        if examined.decoder is None:
+            delivery = self._guess(connection, examined, delivery, batch)
         kept: list[Message] = []
         for sender, messages in delivery:
-            if examined.decoder is None:
-                messages = self._guess(connection, examined, sender, messages, batch)
             if self._keep_all:
                 kept += [Message(connection.id, sender, *message) for message in messages]
-            elif examined.decoder is not None:
+            else:
                 self._search(connection.id, examined, sender, messages, kept)
         if len(delivery) > 1:
             kept.sort(key=_by_capture_time)
@@ -103,28 +108,28 @@ class Examiner:
         )
         return venue.decoder(facts)
 
-    def _guess(
-        self, connection: Connection, examined: _Examined, sender: Sender, messages: list[WireMessage], batch: Batch
-    ) -> list[WireMessage]:
-        """Look for a venue's order messages on a connection that names none; returns the messages still to be examined."""
-        if connection.host is not None and examined.venue is None:  # the host may have been learnt since
+    def _guess(self, connection: Connection, examined: _Examined, delivery: Delivery, batch: Batch) -> Delivery:
+        """Look for a venue's order messages on a connection that names none; returns what is still to be examined.
+
+        In the order of capture, so that the same messages are examined however the packets are cut into blocks.
+        """
+        if connection.host is not None:  # it may have been learnt since
             venue = exchanges.venue_of(connection.host, connection.path, connection.server_address[1])
             if venue is not None:
                 examined.venue, examined.decoder = venue, self._decoder(venue, connection)
-                return messages
-        for index, message in enumerate(messages):
-            if message[3] < OPCODE_CLOSE:
-                venue = exchanges.guess_venue(sender, message[4])
-                if venue is not None:
-                    examined.venue, examined.decoder = venue, self._decoder(venue, connection)
-                    examined.guessed = True
-                    before = messages[:index]
-                    if self._keep_all:
-                        for passed in before:
-                            batch.messages.append(self._row(examined, Message(connection.id, sender, *passed), OTHER))
-                    return messages[index:]
+                return delivery
+        messages = [(sender, message) for sender, messages in delivery for message in messages]
+        if len(delivery) > 1:
+            messages.sort(key=_by_wire_time)
+        for index, (sender, message) in enumerate(messages):
+            venue = exchanges.guess_venue(sender, message[4]) if message[3] < OPCODE_CLOSE else None
+            if venue is not None:
+                examined.venue, examined.decoder, examined.guessed = venue, self._decoder(venue, connection), True
+                return [(sender, [message]) for sender, message in messages[index:]]
             examined.unexamined += 1
-        return messages
+            if self._keep_all:
+                batch.messages.append(self._row(examined, Message(connection.id, sender, *message), OTHER))
+        return []
 
     # --- which messages --------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import ipaddress
 import socket
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from sniffer.capture import PacketSource
 from sniffer.config import SECOND, Settings, account_name, account_salt
@@ -19,12 +20,17 @@ from sniffer.examine import Examiner
 from sniffer.model import Batch, CaptureRow, ConnectionRow, Loss, Packet, Position
 from sniffer.wire.connection import Connection
 from sniffer.wire.engine import Engine, Output
+from sniffer.wire.stream import CAPTURE_ENDED
+
+Kind = TypeVar("Kind")
 
 FINGERPRINT_PACKETS: Final = 32
 """So many first packets tell one capture from another; captures from one interface may share the very first."""
 APPEND_ROWS: Final = 10_000
 """Rows that are gathered at most before they go to the private file. They are Python objects of some kB each: with 50,000 a
 replay takes 278 MB at its peak, with 10,000 it takes 183 and no longer."""
+SUMMARY_KINDS: Final = 1000
+"""Different losses, hosts and reasons that a summary counts one by one: a live run has no end, and traffic names its hosts."""
 IDLE_LAG: Final = SECOND
 """Where a live source is idle, capture time is taken to be the wall clock less this: the journal is written well within."""
 
@@ -84,6 +90,8 @@ class Pipeline:
         self._dirty: dict[int, Connection] = {}
         self._position: Position
         self._skip = 0
+        self._ended = False
+        self._stored: frozenset[tuple[object, ...]] = frozenset()
         self._packets = 0
         self._bytes = 0
         self._started_at: int | None = None
@@ -108,8 +116,11 @@ class Pipeline:
                     self._packets = at
                 self._load(block)
             else:
+                self._go_on()
                 self._take(self._engine.tick(time.time_ns() - IDLE_LAG))
             self._note_drops(source)
+            if block and self._packets <= self._skip:
+                self._forget()
             self._flush(source, final=False)
             if progress is not None:
                 progress(source, self.summary)
@@ -142,6 +153,7 @@ class Pipeline:
             known = None
         capture_id = known.capture_id if known else fingerprint[-1]
         self._skip = known.packets if known else 0
+        self._ended = known is not None and known.complete
         self._position = Position(capture_id, self._skip, False, fingerprint)
         self.summary.capture_id = capture_id
         self._engine = Engine(capture_id, self._settings.limits, self._watch)
@@ -160,30 +172,45 @@ class Pipeline:
             self._load(block[:fresh_from])
             self._load(block[fresh_from:])
             return
+        if fresh_from <= 0:
+            self._go_on()
         self._packets += len(block)
         self._bytes += sum([packet[3] for packet in block])
         if self._started_at is None:
             self._started_at = block[0][0]
         self._ended_at = max(self._ended_at or 0, block[-1][0])
-        output = self._engine.feed(block)
-        self._take(output)
+        self._take(self._engine.feed(block))
         if fresh_from > 0:
             self._forget()
 
+    def _go_on(self) -> None:
+        """Before anything new: what the end of the capture, when it was here, brought forth is stored, and not to come twice.
+
+        Most of all messages that nobody had acknowledged yet. Decoding is deterministic, so ending a copy shows them.
+        """
+        if self._ended and self._packets >= self._skip:
+            self._ended = False
+            engine, examiner = copy.deepcopy((self._engine, self._examiner))
+            output, ended = engine.finish(), Batch()
+            output.losses.clear()  # the store takes back those of a capture's end
+            examine(examiner, output, ended)
+            self._stored = frozenset((*ended.messages, *ended.order_events, *ended.fill_events, *ended.losses))
+
     def _take(self, output: Output) -> None:
         """Examine what the engine gave, and gather the rows."""
-        batch, dirty = self._batch, self._dirty
-        for connection, delivery in output.deliveries:
-            dirty[connection.id] = connection
-            self._examiner.examine(connection, delivery, batch)
+        for connection, _ in output.deliveries:
+            self._dirty[connection.id] = connection
         for connection in output.closed:
-            dirty[connection.id] = connection
-        batch.losses += output.losses
+            self._dirty[connection.id] = connection
+        examine(self._examiner, output, self._batch)
 
     def _forget(self) -> None:
         """Drop rows that are stored already."""
         self.summary.already_loaded = self._packets
         self._batch = Batch()
+        for connection in self._dirty.values():
+            if connection.ended:
+                self._examiner.forget(connection.id)
         self._dirty.clear()
 
     def _note_drops(self, source: PacketSource) -> None:
@@ -198,7 +225,8 @@ class Pipeline:
         if drops is not None:
             self._kernel_drops = drops
         if source.losses:
-            self._batch.losses += [loss._replace(capture_id=capture_id) for loss in source.losses]
+            losses = [loss._replace(capture_id=capture_id) for loss in source.losses]
+            self._batch.losses += map(at_end, losses) if self.summary.damage else losses
             source.losses.clear()
 
     # --- rows to the store -----------------------------------------------------------------------------------------------
@@ -217,6 +245,11 @@ class Pipeline:
 
     def _append(self, source: PacketSource, *, complete: bool) -> None:
         batch = self._batch
+        if self._stored:
+            batch.messages = [row for row in batch.messages if row not in self._stored]
+            batch.order_events = [row for row in batch.order_events if row not in self._stored]
+            batch.fill_events = [row for row in batch.fill_events if row not in self._stored]
+            batch.losses = [row for row in batch.losses if row not in self._stored]
         batch.connections = [self._connection_row(connection) for connection in self._dirty.values()]
         if not batch and not complete:
             return
@@ -237,12 +270,14 @@ class Pipeline:
     def _finish(self, source: PacketSource) -> None:
         """The source has ended."""
         self._note_drops(source)
-        if self._packets <= self._skip and self._skip:
+        if self._packets < self._skip or (self._packets == self._skip and self._ended):
             self.summary.already_loaded = self._packets
             self._forget()
             self.summary.packets, self.summary.bytes = self._packets, self._bytes
             return
-        self._take(self._engine.finish())
+        output = self._engine.finish()
+        output.losses = [at_end(loss) for loss in output.losses]
+        self._take(output)
         self._flush(source, final=True)
 
     def _connection_row(self, connection: Connection) -> ConnectionRow:
@@ -285,16 +320,33 @@ class Pipeline:
         summary.order_events += len(batch.order_events)
         summary.fill_events += len(batch.fill_events)
         for loss in batch.losses:
-            summary.losses[(loss.layer, loss.reason)] += 1
+            count(summary.losses, (loss.layer, loss.reason), 1, (loss.layer, "other reasons"))
             summary.lost_bytes += loss.bytes or 0
 
     def _count_connection(self, row: ConnectionRow) -> None:
         self.summary.connections += 1
         where = row.host or f"{row.server_ip}:{row.server_port}"
         if row.unexamined:
-            self.summary.unexamined[where] += row.unexamined
+            count(self.summary.unexamined, where, row.unexamined, "other hosts")
         if not row.readable:
-            self.summary.unreadable[f"{where}: {row.unreadable_reason}"] += 1
+            count(self.summary.unreadable, f"{where}: {row.unreadable_reason}", 1, "other hosts")
+
+
+def examine(examiner: Examiner, output: Output, batch: Batch) -> None:
+    """The rows of what an engine gave, into `batch`."""
+    for connection, delivery in output.deliveries:
+        examiner.examine(connection, delivery, batch)
+    batch.losses += output.losses
+
+
+def at_end(loss: Loss) -> Loss:
+    """A loss that stands only because the capture ends: its reason says so, and the store takes it back if it goes on."""
+    return loss if loss.reason.startswith(CAPTURE_ENDED) else loss._replace(reason=f"{CAPTURE_ENDED}: {loss.reason}")
+
+
+def count(counter: Counter[Kind], kind: Kind, times: int, other: Kind) -> None:
+    """Count `kind`, or where there are too many kinds already, `other`."""
+    counter[kind if kind in counter or len(counter) < SUMMARY_KINDS else other] += times
 
 
 def digests(packets: list[Packet]) -> tuple[str, ...]:

@@ -36,11 +36,12 @@ _COLOURS: Final = {"buy": "green", "sell": "red"}
 
 def summary_lines(summary: Summary, db: str) -> Iterator[str]:
     """A run, for the user: what was stored, what could not be read, and which traffic nobody looked at."""
+    name, db = visible(summary.name), visible(db)
     if summary.already_loaded and summary.already_loaded >= summary.packets:
-        yield f"{summary.name}: already in {db} ({summary.packets:,} packets); nothing changed (--replace loads it anew)"
+        yield f"{name}: already in {db} ({summary.packets:,} packets); nothing changed (--replace loads it anew)"
         return
     if summary.already_loaded:
-        yield f"{summary.name}: {summary.already_loaded:,} packets were in {db} already; went on from there"
+        yield f"{name}: {summary.already_loaded:,} packets were in {db} already; went on from there"
     rate = f" in {summary.seconds:.1f} s" if summary.seconds >= 0.05 else ""
     yield (
         f"{_many(summary.packets, 'packet')}, {_many(summary.connections, 'connection')}{rate}: "
