@@ -93,10 +93,8 @@ def random_conversation(
 
 def expected_times(conversation: Conversation, side: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """(first_seen, captured_at) of the messages at `spans`, where each byte was captured once, in order."""
-    ends: list[tuple[int, int]] = []
-    for sent in conversation.sent:
-        if sent.payload and conversation.sender(sent) == side:
-            ends.append((conversation.offset(sent, side) + len(sent.payload), sent.time))
+    own = [sent for sent in conversation.sent if sent.payload and conversation.sender(sent) == side]
+    ends = [(conversation.offset(sent, side) + len(sent.payload), sent.time) for sent in own]
     found = []
     for begin, end in spans:
         first = next(time for stop, time in ends if stop > begin)

@@ -18,7 +18,7 @@ from sniffer.config import Limits
 from sniffer.model import HttpHead, Sender, WireMessage
 from sniffer.wire.deflate import Deflate, Inflater, UnknownExtension, parse_extensions
 from sniffer.wire.detect import ENOUGH, Speech, recognise
-from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header
+from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header, without_port
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.packet import ACK, FIN, RST, SYN, Segment, endpoints
 from sniffer.wire.side import CUT, Side
@@ -73,6 +73,7 @@ class Connection:
         self._detected: dict[Sender, list[Item]] = {"client": [], "server": []}
         self._todo: dict[Sender, list[Item]] = {"client": [], "server": []}
         self._http: HttpConversation | None = None
+        self._positions: dict[Sender, int] = {"client": 0, "server": 0}
         self._readers: dict[Sender, WebSocketReader] = {}
 
     @property
@@ -249,7 +250,7 @@ class Connection:
             if self._roles_guessed:
                 self._decide_roles(is_client != (speech is Speech.REQUEST))
             self.protocol, self._stage = "http", _Stage.HTTP
-            self._http = HttpConversation(self._limits, first_request_seen=not self.joined_midway)
+            self._http = HttpConversation(self._limits, self._positions, first_request_seen=not self.joined_midway)
             self._replay_detected()
         elif speech is Speech.UNDECIDED and len(start) < ENOUGH:
             return
@@ -264,8 +265,9 @@ class Connection:
         self._stage = _Stage.WEBSOCKET
         self.unreadable_reason = "joined in the middle, and no websocket frame was proved"
         for name in SENDERS:
-            position = self._http.positions[name] if self._http is not None else 0
-            self._readers[name] = WebSocketReader(name, self._limits, self.ledger, position=position, handshake_seen=False)
+            self._readers[name] = WebSocketReader(
+                name, self._limits, self.ledger, position=self._positions[name], handshake_seen=False
+            )
         self._http = None
         self._replay_detected()
 
@@ -303,7 +305,7 @@ class Connection:
     def _learn_host(self, messages: list[tuple[Sender, WireMessage]]) -> None:
         for _, message in messages:
             if message[5] is not None and message[5].status is None:
-                self.host = _without_port(header(message[5], "host"))
+                self.host = without_port(header(message[5], "host"))
                 self.path = message[5].target
 
     def _lose_unfinished(self, http: HttpConversation, sender: Sender, end: End) -> None:
@@ -329,10 +331,10 @@ class Connection:
         """HTTP has ended: a websocket, or something that we do not read."""
         if request is not None:
             self.upgrade_request = request
-            self.host, self.path = _without_port(header(request, "host")) or self.host, request.target
+            self.host, self.path = without_port(header(request, "host")) or self.host, request.target
         self._http = None
         if request is not None and request.method == "CONNECT":
-            self.host, self.path = _without_port(request.target), None
+            self.host, self.path = without_port(request.target), None
             self._stage = _Stage.DETECT
             return
         protocol = (header(response, "upgrade") or (request and header(request, "upgrade")) or "").lower()
@@ -354,7 +356,7 @@ class Connection:
             inflater = self._inflater(deflate, name) if deflate else None
             known = name == "server" or not http.client_lost
             self._readers[name] = WebSocketReader(
-                name, self._limits, self.ledger, position=http.positions[name], inflater=inflater, boundary_known=known
+                name, self._limits, self.ledger, position=self._positions[name], inflater=inflater, boundary_known=known
             )
 
     def _inflater(self, deflate: Deflate, sender: Sender) -> Inflater:
@@ -440,13 +442,3 @@ def _when(item: Item) -> int:
 def _place(item: Item) -> tuple[bool, int]:
     """Where an item stands among those of both sides."""
     return isinstance(item, End), _when(item)
-
-
-def _without_port(host: str | None) -> str | None:
-    """`host` or `host:port` as a Host header or the target of a CONNECT says it; IPv6 without brackets."""
-    if not host:
-        return None
-    name, colon, port = host.rpartition(":")
-    if colon and port.isdigit() and (":" not in name or name.endswith("]")):
-        host = name
-    return host.removeprefix("[").removesuffix("]")

@@ -38,6 +38,16 @@ def header(head: HttpHead, name: str) -> str | None:
     return ", ".join(values) if values else None
 
 
+def without_port(host: str | None) -> str | None:
+    """`host` or `host:port` as a Host header or the target of a CONNECT says it; IPv6 without brackets."""
+    if not host:
+        return None
+    name, colon, port = host.rpartition(":")
+    if colon and port.isdigit() and (":" not in name or name.endswith("]")):
+        host = name
+    return host.removeprefix("[").removesuffix("]")
+
+
 class _Reader:
     """One message of one side."""
 
@@ -112,8 +122,10 @@ def _fields(event: h11.Request | h11.Response | h11.InformationalResponse) -> tu
 class HttpConversation:
     """Both sides. Feed each side's bytes in wire order; read `messages`, `switched` and the bytes that follow a switch."""
 
-    def __init__(self, limits: Limits, *, first_request_seen: bool) -> None:
-        """`first_request_seen` False: joined in the middle, so responses may come whose requests were not seen."""
+    def __init__(self, limits: Limits, positions: dict[Sender, int], *, first_request_seen: bool) -> None:
+        """`positions`: of each side's next message; counted on in place. `first_request_seen` False: joined in the middle, so
+        responses may come whose requests were not seen.
+        """
         self._limits = limits
         self._first_request_seen = first_request_seen
         self._requests: deque[HttpHead] = deque()
@@ -124,7 +136,7 @@ class HttpConversation:
         self._proposed_switch = False
         self.client_lost = False
         """Bytes of a request are missing: the answers alone are read on."""
-        self.positions: dict[Sender, int] = {"client": 0, "server": 0}
+        self.positions = positions
         self.messages: list[tuple[Sender, WireMessage]] = []
         self.torn: list[tuple[Sender, int, int, int]] = []
         """(sender, offset, time, bytes) of messages that have begun and will not be read to their end."""

@@ -20,7 +20,7 @@ LAYERS = [
     {"sniffer.sidecar", "sniffer.replay", "sniffer.doctor", "sniffer.report", "sniffer.table"},
     {"sniffer.cli"},
 ]
-"""From the ground up: a module may import what stands below it. Within the first, third and fourth it may also import siblings."""
+"""From the ground up: a module may import what stands below it or beside it, but for the four of the second layer."""
 
 APART = LAYERS[1]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -76,5 +77,5 @@ def test_against_a_plain_dictionary(seed: int) -> None:
             if at not in found:
                 model[at] = None
         assert lost >= 0
-    assert all(end_of(a) <= start_of(b) for a, b in zip(pieces, pieces[1:], strict=False))
+    assert all(end_of(a) <= start_of(b) for a, b in pairwise(pieces))
     assert {at for at, byte in model.items() if byte is not None} >= set(data_of(pieces))

@@ -1,0 +1,399 @@
+"""One connection through the engine: protocols, roles, ends, limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from sniffer.config import SECOND, Limits
+from sniffer.model import Packet
+from sniffer.wire.engine import Engine
+from tests.frames import Deflater, frame, request, response
+from tests.packets import ACK, FIN, PSH, RST, SYN, Flow
+from tests.reading import Reading, Seen, read_packets
+
+TEXT, BINARY, PING = 1, 2, 9
+MASK = b"\x01\x02\x03\x04"
+ORDER = b'{"e":"executionReport","s":"BTCUSDT","i":1000001}'
+TLS = b"\x16\x03\x01\x02\x00" + bytes(50)
+
+
+def upgraded(flow: Flow, extensions: str = "") -> Flow:
+    flow.open()
+    flow.data("client", request(extensions))
+    flow.data("server", response(extensions))
+    return flow
+
+
+def read(flow: Flow, **limits: int) -> Seen:
+    reading = read_packets(flow.packets(), 1, Limits(**limits))
+    assert len(reading.connections) == 1
+    return next(iter(reading.connections.values()))
+
+
+def reasons(reading: Reading | Seen) -> set[str]:
+    return {loss.reason for loss in reading.losses}
+
+
+def test_a_conversation_from_syn_to_fin() -> None:
+    flow = upgraded(Flow())
+    flow.data("server", frame(TEXT, ORDER))
+    flow.data("client", frame(TEXT, b"ok", mask=MASK))
+    flow.close()
+    seen = read(flow)
+    connection = seen.connection
+    assert seen.messages == {"client": [("text", b"ok")], "server": [("text", ORDER)]}
+    assert (connection.protocol, connection.host, connection.path) == ("ws", "exchange.test", "/ws")
+    assert connection.opened_at == flow.sent[0].time
+    assert connection.closed_at == flow.sent[-2].time
+    assert not connection.joined_midway
+    assert not seen.losses
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "protocol", "reason"),
+    [
+        (TLS, b"", "tls", "no key log"),
+        (b"", b"SSH-2.0-OpenSSH_9.2\r\n", "tcp", "neither HTTP"),
+        (b"", b"HT", "tcp", "neither HTTP"),
+        (request("x-unknown"), response("x-unknown"), "ws", "x-unknown"),
+        (request(), response().replace(b"websocket", b"h2c"), "http", "upgraded to h2c"),
+        (b"GET / HTTP/1.1\r\nbroken\r\n\r\n", b"", "http", "not HTTP/1.1"),
+    ],
+)
+def test_what_cannot_be_read_says_why_and_counts(client: bytes, server: bytes, protocol: str, reason: str) -> None:
+    flow = Flow()
+    flow.open()
+    for side, data in (("client", client), ("server", server)):
+        if data:
+            flow.data(side, data)
+    flow.data("server", b"more that cannot be read")
+    seen = read(flow)
+    assert seen.connection.protocol == protocol
+    assert reason in (seen.connection.unreadable_reason or "")
+    heads = len(client) + len(server) if seen.http else 0
+    assert sum(loss.bytes or 0 for loss in seen.losses) + heads == len(client) + len(server) + 24
+
+
+def test_too_little_to_tell() -> None:
+    flow = Flow()
+    flow.open()
+    flow.data("client", b"GE")
+    seen = read(flow)
+    assert seen.connection.unreadable_reason == "too short to tell what it is"
+    assert [(loss.sender, loss.bytes) for loss in seen.losses] == [("client", 2)]
+
+
+def test_a_tunnel_is_looked_into_anew() -> None:
+    flow = Flow()
+    flow.open()
+    flow.data("client", b"CONNECT exchange.test:80 HTTP/1.1\r\nHost: exchange.test:80\r\n\r\n")
+    flow.data("server", b"HTTP/1.1 200 Connection established\r\n\r\n")
+    flow.data("client", request())
+    flow.data("server", response() + frame(TEXT, ORDER))
+    seen = read(flow)
+    assert seen.messages["server"] == [("text", ORDER)]
+    assert seen.positions == {"client": [0, 1], "server": [0, 1, 2]}
+    assert seen.connection.host == "exchange.test"
+
+
+@pytest.mark.parametrize("ports", [(50_000, 8080), (8080, 50_000)])
+def test_joined_in_the_middle_masks_tell_who_is_the_client(ports: tuple[int, int]) -> None:
+    flow = Flow((b"\x0a\0\0\1", ports[0]), (b"\x0a\0\0\2", ports[1]))
+    flow.put("server", ACK, b"x" * 50, at=4000)  # a hole before the frames
+    flow.next["server"] = 4100
+    for _ in range(4):
+        flow.data("client", frame(TEXT, ORDER, mask=MASK))
+        flow.data("server", frame(TEXT, ORDER))
+    seen = read(flow)
+    assert seen.connection.client_address == ("10.0.0.1", ports[0])
+    assert seen.messages == {"client": [("text", ORDER)] * 4, "server": [("text", ORDER)] * 4}
+    assert {(loss.sender, loss.layer) for loss in seen.losses} == {("server", "tcp"), ("server", "websocket")}
+    assert seen.connection.joined_midway
+    assert seen.connection.readable
+
+
+def test_joined_in_the_middle_of_http() -> None:
+    flow = Flow((b"\x0a\0\0\1", 80), (b"\x0a\0\0\2", 50_000))
+    flow.data("client", b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    flow.data("server", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    seen = read(flow)
+    assert seen.http == [("client", b""), ("server", b"ok")]
+    assert seen.connection.client_address[1] == 80
+
+
+def test_a_syn_that_is_captured_late_belongs_to_its_connection() -> None:
+    flow = Flow((b"\x0a\0\0\1", 80), (b"\x0a\0\0\2", 50_000))
+    upgraded(flow)
+    flow.data("server", frame(TEXT, ORDER))
+    flow.sent = [*flow.sent[1:4], flow.sent[0], *flow.sent[4:]]
+    for first in (flow.sent[0], flow.sent[1]):  # SYN-ACK before SYN, and the request before both
+        again = Flow()
+        again.sent = [first, *[sent for sent in flow.sent if sent is not first]]
+        seen = read(again)
+        assert seen.messages["server"] == [("text", ORDER)]
+        assert seen.connection.client_address[1] == 80
+
+
+def test_positions_go_on_when_http_is_left() -> None:
+    flow = Flow()
+    flow.open()
+    for _ in range(2):
+        flow.data("client", b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        flow.data("server", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    flow.data("client", request())
+    flow.next["server"] += len(response())  # the 101 is lost
+    flow.acknowledge("client")
+    flow.time += SECOND
+    for _ in range(4):
+        flow.data("server", frame(TEXT, ORDER))
+        flow.data("client", frame(TEXT, ORDER, mask=MASK))
+    seen = read(flow)
+    assert seen.positions == {"client": list(range(7)), "server": list(range(6))}
+    assert seen.messages["server"] == [("text", ORDER)] * 4
+
+
+def test_bytes_around_a_hole_are_never_joined() -> None:
+    """Frames of one size, one of them lost, behind an upgrade whose answer was captured late."""
+    flow = Flow()
+    flow.open()
+    flow.data("client", request())
+    data = [frame(TEXT, b"%02d" % at * 20, mask=MASK) for at in range(6)]
+    for at, part in enumerate(data):
+        if at == 2:
+            flow.next["client"] += len(part)
+        else:
+            flow.data("client", part)
+    flow.time += SECOND
+    flow.data("server", response())
+    seen = read(flow)
+    sent = [("text", b"%02d" % at * 20) for at in (0, 1, 3, 4, 5)]
+    assert [message for message in sent if message in seen.messages["client"]] == seen.messages["client"]
+    assert seen.messages["client"][:2] == sent[:2]
+
+
+@pytest.mark.parametrize("how", ["rst", "fin", "nothing"])
+def test_the_four_tuple_again(how: str) -> None:
+    flow = upgraded(Flow())
+    flow.data("server", frame(TEXT, b"first"))
+    if how == "rst":
+        flow.put("client", RST | ACK)
+    elif how == "fin":
+        flow.close()
+    flow.next = {"client": 900_000, "server": 7}
+    upgraded(flow)
+    flow.data("server", frame(TEXT, b"second"))
+    reading = read_packets(flow.packets(), 1)
+    assert [seen.messages["server"] for seen in reading.connections.values()] == [[("text", b"first")], [("text", b"second")]]
+    assert len(reading.connections) == 2
+
+
+def test_a_late_copy_of_a_closed_connections_segment_is_no_new_connection() -> None:
+    flow = upgraded(Flow())
+    sent = flow.data("server", frame(TEXT, b"first"))
+    flow.close()
+    flow.sent.append(sent[0].later(3 * SECOND))
+    assert read(flow).messages["server"] == [("text", b"first")]
+
+
+def test_a_reset_from_far_outside_closes_nothing() -> None:
+    flow = upgraded(Flow())
+    flow.put("server", RST, at=flow.next["server"] + (1 << 30))
+    flow.time += 60 * SECOND
+    flow.put("client", ACK)
+    flow.data("server", frame(TEXT, b"still here"))
+    seen = read(flow)
+    assert seen.messages["server"] == [("text", b"still here")]
+    assert seen.connection.closed_at is None
+
+
+def test_the_explanation_in_a_reset_is_no_data() -> None:
+    flow = upgraded(Flow())
+    flow.put("server", RST | ACK, b"go away")
+    assert not read(flow).messages["server"]
+
+
+def test_a_damaged_segment_from_before_the_beginning_is_a_loss() -> None:
+    flow = Flow()
+    flow.data("server", frame(TEXT, ORDER), acknowledge=False)
+    flow.sent[0] = flow.sent[0].damaged(30)
+    for _ in range(4):
+        flow.data("server", frame(TEXT, ORDER))
+    seen = read(flow)
+    assert ("wrong TCP checksum", len(frame(TEXT, ORDER))) in {(loss.reason, loss.bytes) for loss in seen.losses}
+    assert seen.messages["server"] == [("text", ORDER)] * 4
+
+
+def test_a_sequence_number_that_was_damaged_does_not_cut_the_stream_off() -> None:
+    """Silence follows it, as on a feed of orders; then the stream goes on."""
+    for byte in (4, 5, 6, 7):
+        flow = upgraded(Flow())
+        sent = flow.data("server", frame(TEXT, ORDER), acknowledge=False)[0]
+        flow.sent[-1] = sent.damaged(byte)
+        flow.sent.append(sent.later(1000))
+        flow.time += 400 * SECOND
+        flow.data("server", frame(TEXT, ORDER))
+        seen = read(flow)
+        assert seen.messages["server"] == [("text", ORDER)] * 2, byte
+        assert not seen.losses
+
+
+def test_unreadable_requests_after_a_hole_are_accounted_for() -> None:
+    flow = Flow()
+    flow.open()
+    asked = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    for at in range(4):
+        if at == 1:
+            flow.next["client"] += len(asked)
+            flow.acknowledge("server")
+            flow.time += SECOND
+        else:
+            flow.data("client", asked)
+        flow.data("server", answer)
+    seen = read(flow)
+    assert [who for who, _ in seen.http].count("server") == 4
+    lost = sum(loss.bytes or 0 for loss in seen.losses if loss.sender == "client")
+    assert lost == 3 * len(asked)
+
+
+def test_one_way_captures_do_not_flood_the_losses() -> None:
+    flow = upgraded(Flow())
+    for _ in range(500):
+        flow.data("server", frame(TEXT, ORDER))
+        flow.time += SECOND // 4
+    packets = [sent.packet() for sent in flow.sent if sent.source == flow.addresses["client"]]
+    reading = read_packets(packets, 1)
+    lost = [loss for loss in reading.losses if loss.sender == "server" and loss.layer == "tcp"]
+    assert sum(loss.bytes or 0 for loss in lost) == len(response()) + 500 * len(frame(TEXT, ORDER))
+    assert len(lost) < 10
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------------
+
+
+def beside(packets: list[Packet], **limits: int) -> tuple[Reading, Seen]:
+    """The packets of a hostile connection, and among them those of another, which must be read whatever the first does."""
+    other = Flow((b"\x0a\0\0\7", 1234), step=0, start=packets[0][0])
+    upgraded(other)
+    for _ in range(20):
+        other.data("server", frame(TEXT, ORDER))
+    quiet = other.packets()
+    mixed: list[Packet] = []
+    stride = max(1, len(packets) // len(quiet))
+    for at, packet in enumerate(packets):
+        mixed.append(packet)
+        if at % stride == 0 and quiet:
+            mixed.append((packet[0], *quiet.pop(0)[1:]))
+    mixed += [(packets[-1][0], *packet[1:]) for packet in quiet]
+    reading = read_packets(mixed, 5, Limits(**limits))
+    left = [seen for seen in reading.connections.values() if seen.connection.client_address[1] == 1234]
+    assert len(left) == 1
+    assert left[0].messages["server"] == [("text", ORDER)] * 20
+    assert not left[0].losses
+    hostile = [seen for seen in reading.connections.values() if seen is not left[0]]
+    return reading, hostile[0]
+
+
+def test_a_flood_beyond_a_hole() -> None:
+    flow = upgraded(Flow(step=1))
+    flow.next["server"] += 100
+    for _ in range(300):
+        flow.data("server", bytes(1000), acknowledge=False)
+    _, hostile = beside(flow.packets(), reorder_bytes=20_000)
+    assert "not captured, and too much came after it" in reasons(hostile)
+
+
+def test_a_huge_message_and_a_huge_body() -> None:
+    flow = upgraded(Flow(step=1))
+    flow.data("server", frame(BINARY, bytes(100_000)))
+    _, hostile = beside(flow.packets(), message_bytes=10_000)
+    assert reasons(hostile) == {"frame over the limit of bytes for a message"}
+    flow = Flow(step=1)
+    flow.open()
+    flow.data("client", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(100_000))
+    _, hostile = beside(flow.packets(), body_bytes=10_000)
+    assert hostile.connection.unreadable_reason == "body over 10000 bytes"
+    assert sum(loss.bytes or 0 for loss in hostile.losses) == hostile.connection.client.stream.offset
+
+
+def test_a_compression_bomb() -> None:
+    flow = upgraded(Flow(step=1), "permessage-deflate")
+    deflate = Deflater()
+    flow.data("server", frame(TEXT, deflate(bytes(10_000_000)), rsv=0x40))
+    _, hostile = beside(flow.packets(), message_bytes=100_000)
+    assert any("inflates to more than 100000 bytes" in reason for reason in reasons(hostile))
+
+
+def test_too_many_connections() -> None:
+    engine = Engine("test", Limits(connections=50))
+    closed = 0
+    for number in range(500):
+        flow = Flow((b"\x0a\0\0\1", 10_000 + number), start=number * 1000)
+        output = engine.feed([flow.put("client", SYN).packet()])
+        closed += len(output.closed)
+        assert len(engine.connections) <= 50
+    assert closed == 450
+    assert {connection.opened_at for connection in engine.connections.values()} == set(range(450_000, 500_000, 1000))
+
+
+def test_the_connection_idle_longest_goes_first() -> None:
+    engine = Engine("test", Limits(connections=10))
+    flows = [Flow((b"\x0a\0\0\1", 10_000 + number), start=number * 1000) for number in range(10)]
+    engine.feed([flow.put("client", SYN).packet() for flow in flows])
+    for number in range(10, 200):  # the third one is never idle
+        flows[2].time = number * 1000
+        new = Flow((b"\x0a\0\0\1", 10_000 + number), start=number * 1000 + 1)
+        engine.feed([flows[2].put("client", ACK | PSH, b"x").packet(), new.put("client", SYN).packet()])
+    assert 2000 in {connection.opened_at for connection in engine.connections.values()}
+    assert len(engine.connections) == 10
+
+
+def test_connections_end_by_silence() -> None:
+    flow = upgraded(Flow())
+    flow.time += 3 * SECOND
+    engine = Engine("test", Limits(idle_timeout=100 * SECOND, unfinished_timeout=10 * SECOND))
+    scan = Flow((b"\x0a\0\0\3", 999))
+    engine.feed([*flow.packets(), scan.put("client", SYN).packet()])
+    last = max(sent.time for sent in flow.sent)
+    assert len(engine.connections) == 2
+    assert [connection.client_address[1] for connection in engine.tick(last + 20 * SECOND).closed] == [999]
+    assert not engine.tick(last + 99 * SECOND).closed
+    assert len(engine.tick(last + 102 * SECOND).closed) == 1
+    assert not engine.connections
+    assert not engine._flows
+
+
+def test_all_connections_together_hold_a_bounded_amount() -> None:
+    """Many begin a message, an HTTP body, a hole, and never end it."""
+    limits = Limits(total_message_bytes=100_000, reorder_total_bytes=100_000)
+    engine = Engine("test", limits)
+    losses = []
+    for number in range(120):
+        flow = Flow((b"\x0a\0\0\1", 10_000 + number), step=1)
+        if number % 3 == 0:
+            flow.open()
+            flow.data("client", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(5000))
+        else:
+            upgraded(flow)
+            if number % 3 == 1:
+                flow.next["server"] += 1
+            flow.data("server", frame(BINARY, bytes(50_000))[:5000])
+        losses += engine.feed(flow.packets()).losses
+        assert sum(connection.buffered_bytes() for connection in engine.connections.values()) <= 200_000
+    assert any("too many bytes wait" in loss.reason for loss in losses)
+
+
+def test_unwatched_flows_cost_nothing() -> None:
+    engine = Engine("test", Limits(connections=20), watch=lambda flow: flow.endswith(b"\x1f\x90") or flow[8:10] == b"\x1f\x90")
+    for number in range(200):
+        flow = Flow((b"\x0a\0\0\1", 10_000 + number), (b"\x0a\0\0\2", 443))
+        engine.feed([flow.put("client", SYN).packet(), flow.put("client", ACK, TLS).packet()])
+    assert not engine.connections
+    assert len(engine._flows) <= 20
+
+
+def test_a_tail_opens_nothing() -> None:
+    engine = Engine("test")
+    flow = Flow()
+    engine.feed([flow.put("client", RST).packet(), flow.put("client", FIN | ACK).packet()])
+    assert not engine.connections

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sniffer.config import Limits
+from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header
+from sniffer.wire.stream import Gap
+from tests.frames import request, response
+
+GET = b"GET /api/v3/time HTTP/1.1\r\nHost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Talk:
+    """A conversation, and the offsets of its sides."""
+
+    def __init__(self, *, first_request_seen: bool = True, limits: Limits | None = None) -> None:
+        self.http = HttpConversation(limits or Limits(), {"client": 0, "server": 0}, first_request_seen=first_request_seen)
+        self.offsets = {"client": 0, "server": 0}
+        self.time = 0
+
+    def say(self, sender: str, *parts: bytes) -> Talk:
+        for data in parts:
+            self.http.feed(sender, (self.offsets[sender], self.time, data))  # type: ignore[arg-type]
+            self.offsets[sender] += len(data)
+            self.time += 1
+        return self
+
+    def gap(self, sender: str) -> None:
+        self.http.feed(sender, Gap(self.offsets[sender], self.time, 5, "not captured"))  # type: ignore[arg-type]
+        self.offsets[sender] += 5
+
+    @property
+    def got(self) -> list[tuple[str, str | None, int | None, bytes]]:
+        return [(who, message[5].method, message[5].status, message[4]) for who, message in self.http.messages if message[5]]
+
+    def rest(self, sender: str) -> bytes:
+        return b"".join(item[2] for item in self.http.rest(sender) if isinstance(item, tuple))  # type: ignore[arg-type]
+
+
+def test_a_request_and_its_response() -> None:
+    talk = Talk().say("client", GET).say("server", OK)
+    assert talk.got == [("client", "GET", None, b""), ("server", "GET", 200, b"ok")]
+    assert talk.http.positions == {"client": 1, "server": 1}
+
+
+def test_one_byte_at_a_time() -> None:
+    talk = Talk().say("client", *[GET[at : at + 1] for at in range(len(GET))])
+    talk.say("server", *[OK[at : at + 1] for at in range(len(OK))])
+    assert len(talk.got) == 2
+    assert talk.http.messages[0][1][1:3] == (0, len(GET) - 1)
+
+
+def test_pipelined_requests_are_answered_in_order() -> None:
+    post = b"POST /order HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na=1"
+    head = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
+    talk = Talk().say("client", GET + head + post)
+    talk.say("server", OK + b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + OK)
+    assert talk.got[3:] == [("server", "GET", 200, b"ok"), ("server", "HEAD", 200, b""), ("server", "POST", 200, b"ok")]
+    assert talk.got[2][3] == b"a=1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", b""),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\nTrailer: 1\r\n\r\n", b"abc"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK, b"ok"),
+    ],
+)
+def test_how_long_a_response_is(answer: bytes, body: bytes) -> None:
+    talk = Talk().say("client", GET + GET).say("server", answer + OK)
+    assert [got[3] for got in talk.got[2:]] == [body, b"ok"]
+
+
+def test_a_response_before_its_request_waits() -> None:
+    """The sides settle apart from each other."""
+    talk = Talk().say("server", OK)
+    assert talk.got == []
+    assert talk.http.held_bytes() == len(OK)
+    talk.say("client", GET)
+    assert len(talk.got) == 2
+
+
+def test_an_upgrade_with_data_behind_it() -> None:
+    talk = Talk().say("client", GET + request() + b"frames").say("server", OK + response() + b"more frames")
+    assert talk.http.switched is not None
+    asked, answered = talk.http.switched
+    assert asked is not None
+    assert (asked.target, answered.status) == ("/ws", 101)
+    assert header(answered, "upgrade") == "websocket"
+    assert (talk.rest("client"), talk.rest("server")) == (b"frames", b"more frames")
+
+
+def test_a_refused_upgrade_goes_on_as_http() -> None:
+    talk = (
+        Talk().say("client", request()).say("client", GET).say("server", b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n" + OK)
+    )
+    assert [got[2] for got in talk.got] == [None, None, 403, 200] or [got[2] for got in talk.got] == [None, 403, None, 200]
+    assert talk.http.switched is None
+
+
+def test_a_hole_behind_a_proposed_upgrade_belongs_to_what_follows() -> None:
+    talk = Talk().say("client", request())
+    talk.gap("client")
+    talk.say("client", b"frames").say("server", response())
+    assert talk.http.switched is not None
+    assert not talk.http.client_lost
+    kinds = [type(item) for item in talk.http.rest("client")]
+    assert kinds == [Gap, tuple]
+
+
+def test_a_hole_in_the_requests_leaves_the_answers() -> None:
+    """Which request they answer could only be guessed, so nobody says."""
+    talk = Talk().say("client", GET[:10])
+    talk.gap("client")
+    talk.say("client", GET).say("server", OK)
+    assert talk.got == [("server", None, 200, b"ok")]
+    assert talk.http.torn == [("client", 0, 0, 10)]
+    assert talk.rest("client") == GET
+
+
+def test_a_hole_in_the_answers_ends_it() -> None:
+    talk = Talk().say("client", GET).say("server", OK[:20])
+    with pytest.raises(HttpGap):
+        talk.gap("server")
+
+
+def test_joined_in_the_middle_answers_come_first() -> None:
+    talk = Talk(first_request_seen=False).say("server", OK).say("client", GET).say("server", OK)
+    assert [got[:3] for got in talk.got] == [("server", None, 200), ("client", "GET", None), ("server", "GET", 200)]
+
+
+def test_a_body_until_the_end_needs_an_orderly_end() -> None:
+    for orderly in (True, False):
+        talk = Talk().say("client", GET).say("server", b"HTTP/1.0 200 OK\r\n\r\nall of it")
+        talk.http.end("server", 9, orderly)
+        assert [got[3] for got in talk.got[1:]] == ([b"all of it"] if orderly else [])
+
+
+def test_an_end_inside_a_body_of_known_length_gives_nothing() -> None:
+    talk = Talk().say("client", GET).say("server", OK[:-1])
+    talk.http.end("server", 9, True)
+    assert len(talk.got) == 1
+    talk.http.tear("server")
+    assert talk.http.torn == [("server", 0, 1, len(OK) - 1)]
+
+
+def test_connect_ends_http() -> None:
+    talk = (
+        Talk().say("client", b"CONNECT ex:443 HTTP/1.1\r\nHost: ex\r\n\r\n").say("server", b"HTTP/1.1 200 OK\r\n\r\n\x16\x03")
+    )
+    assert talk.http.switched is not None
+    assert talk.rest("server") == b"\x16\x03"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"GET / HTTP/1.1\r\nX-MBX-APIKEY secret-key\r\n\r\n",
+        b"GET /?signature=secret-key\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: secret-key\r\n\r\n",
+        b"GET / HTTP/9.9 secret-key\r\n\r\n",
+        b"\x00\x01secret-key\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_refused_without_quoting_it(bad: bytes) -> None:
+    with pytest.raises(HttpError) as error:
+        Talk().say("client", bad)
+    assert "secret-key" not in str(error.value)
+
+
+def test_limits() -> None:
+    limits = Limits(header_bytes=1000, body_bytes=2000, fragments=50)
+    with pytest.raises(HttpError):
+        Talk(limits=limits).say("client", b"GET / HTTP/1.1\r\nX: " + b"x" * 2000)
+    with pytest.raises(HttpError, match="body over 2000"):
+        Talk(limits=limits).say("client", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", b"x" * 3000)
+    with pytest.raises(HttpError, match="belong to no message"):
+        Talk(limits=limits).say("server", b"x" * 3000)
+    with pytest.raises(HttpError, match="belong to no message"):
+        Talk(limits=limits).say("server", *[b"x"] * 60)
+    with pytest.raises(HttpError, match="without an answer"):
+        Talk(limits=limits).say("client", *[GET] * 2000)
+
+
+def test_a_flood_of_small_segments_takes_time_in_proportion() -> None:
+    def run(count: int) -> float:
+        talk = Talk(limits=Limits(fragments=1 << 20))
+        begin = time.perf_counter()
+        talk.say("server", *[b"x"] * count)
+        return time.perf_counter() - begin
+
+    small, large = min(run(4000) for _ in range(3)), min(run(16_000) for _ in range(3))
+    assert large < 10 * small
