@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,7 @@ from sniffer.capture.journal import JournalReader, JournalWriter
 from sniffer.capture.live import LiveCapture, open_live
 from sniffer.capture.segment import folder_error
 from sniffer.config import Settings
-from sniffer.errors import SnifferError, UsageError
+from sniffer.errors import SnifferError, StoreError, UsageError
 from sniffer.pipeline import Pipeline, Summary, resolve
 
 WATCH_INTERVAL: Final = 0.1
@@ -46,14 +46,14 @@ def record(settings: Settings, interfaces: list[str], *, user: str | None, say: 
     """
     owner = _owner(user)
     journal = settings.journal or Path(f"{settings.db}.journal")
-    if settings.journal is None:
-        _make_folder(journal, owner)
     hosts = tuple(address for host in settings.hosts for address in resolve(host))
     sources: list[LiveCapture] = []
     with contextlib.ExitStack() as stack:
         for interface in interfaces:
             sources.append(open_live(interface, hosts, settings.ports))
             stack.callback(sources[-1].close)
+        if settings.journal is None:
+            _make_folder(journal, settings.db, owner)
         writer = JournalWriter(
             journal,
             [(source.interface, source.link_type) for source in sources],
@@ -61,86 +61,98 @@ def record(settings: Settings, interfaces: list[str], *, user: str | None, say: 
             max_bytes=settings.journal_max_bytes,
         )
         stack.callback(writer.close)
-        return _supervise(settings, journal, sources, writer, owner, say)
-
-
-def _supervise(
-    settings: Settings,
-    journal: Path,
-    sources: list[LiveCapture],
-    writer: JournalWriter,
-    owner: pwd.struct_passwd | None,
-    say: Callable[[str], None],
-) -> Summary:
-    """Start the children, wait for a signal or for one of them to fail, and end them in order."""
-    context = multiprocessing.get_context("fork")
-    receive, send = context.Pipe(duplex=False)
-    wanted = {"stop": False}
-
-    def stop(signum: int, frame: object) -> None:
-        wanted["stop"] = True
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    load = context.Process(target=_child, args=(_load, settings, journal, writer.identity, owner, send), name="sniffer-load")
-    capture = context.Process(target=_child, args=(_capture, sources, writer), name="sniffer-capture")
-    load.start()
-    capture.start()
-    where = ", ".join(source.interface for source in sources)
-    say(f"recording {where} into {settings.db} (journal: {journal}); Ctrl-C ends it")
-    try:
-        while not wanted["stop"] and capture.is_alive() and load.is_alive():
-            multiprocessing.connection.wait([capture.sentinel, load.sentinel], timeout=0.2)
-        failed = [process for process in (capture, load) if not process.is_alive()]
-        _end(capture)
-        _end(load)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    failed += [process for process in (capture, load) if process.exitcode and process not in failed]
-    if failed:
-        names = " and ".join(process.name.removeprefix("sniffer-") for process in failed)
-        raise SnifferError(
-            f"the {names} process ended unexpectedly; what it had written is safe, and a new run goes on from there"
-        )
-    summary: Summary = receive.recv() if receive.poll(1.0) else Summary()
-    return summary
-
-
-def _end(process: BaseProcess) -> None:
-    """Ask a child to finish its work, and wait for it."""
-    if process.is_alive() and process.pid is not None:
-        os.kill(process.pid, signal.SIGTERM)
-    process.join()
+        ending = stack.enter_context(_Ending())
+        load = _Child("load", _load, ending, settings, journal, writer.identity, owner)
+        capture = _Child("capture", _capture, ending, sources, writer)
+        try:
+            if load.next_word() == _READY:
+                where = ", ".join(interfaces)
+                say(f"recording {where} into {settings.db} (journal: {journal}); Ctrl-C ends it")
+                while not ending() and capture.is_alive() and load.is_alive():
+                    multiprocessing.connection.wait([capture.sentinel, load.sentinel], timeout=0.2)
+        finally:
+            results = [child.end() for child in (capture, load)]
+        for result in results:
+            if isinstance(result, SnifferError):
+                raise result
+        assert isinstance(results[1], Summary)
+        return results[1]
 
 
 class _Ending:
-    """Whether this child is to end: SIGTERM came, or the parent is gone. SIGINT is the parent's business."""
+    """Whether it is time to end: SIGINT or SIGTERM came to the parent, SIGTERM to a child, or a child's parent is gone.
+
+    Ctrl-C reaches all three processes; when a child ends is the parent's business. As a context manager it stands before the
+    children do, so that no signal falls in between.
+    """
 
     def __init__(self) -> None:
         self._asked = False
-        self._parent = os.getppid()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._ask)
+        self._parent = os.getpid()
+
+    def __enter__(self) -> _Ending:
+        self._previous = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _ask(self, signum: int, frame: object) -> None:
-        self._asked = True
+        self._asked = self._asked or signum == signal.SIGTERM or os.getpid() == self._parent
 
     def __call__(self) -> bool:
-        return self._asked or os.getppid() != self._parent
+        return self._asked or self._parent not in (os.getpid(), os.getppid())
 
 
-def _child(work: Callable[..., None], *arguments: object) -> None:
-    """Run a child's work; its errors are one line."""
-    try:
-        work(*arguments)
-    except SnifferError as error:
-        print(f"sniffer: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+_READY: Final = "ready"
 
 
-def _capture(sources: list[LiveCapture], writer: JournalWriter) -> None:
+class _Child:
+    """A child process, and what it sends: words while it works, its result in the end, or its error instead."""
+
+    def __init__(self, name: str, work: Callable[..., object], *arguments: object) -> None:
+        """`work(send, *arguments)` is done in the child; what it returns is sent."""
+        context = multiprocessing.get_context("fork")
+        self._name = name
+        self._receive, send = context.Pipe(duplex=False)
+        self._process = context.Process(target=self._run, args=(send, work, arguments), name=f"sniffer-{name}")
+        self._process.start()
+        send.close()
+        self.sentinel, self.is_alive = self._process.sentinel, self._process.is_alive
+        self._result: object = None
+
+    @staticmethod
+    def _run(send: Connection, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
+        try:
+            send.send(work(send.send, *arguments))
+        except SnifferError as error:
+            send.send(error)
+            sys.exit(error.exit_code)
+
+    def next_word(self) -> object:
+        """What it sends next, or what it sent last if it has ended."""
+        try:
+            self._result = self._receive.recv()
+        except EOFError:
+            self._process.join()
+        return self._result
+
+    def end(self) -> object:
+        """Ask it to finish, and wait; its result, or the error that it ended with."""
+        if self._process.is_alive():
+            self._process.terminate()
+        while self._process.exitcode is None:
+            self.next_word()
+        if self._process.exitcode and not isinstance(self._result, SnifferError):
+            return SnifferError(
+                f"the {self._name} process ended unexpectedly; what it had written is safe, and a new run goes on from there"
+            )
+        return self._result
+
+
+def _capture(send: Callable[[object], None], ending: _Ending, sources: list[LiveCapture], writer: JournalWriter) -> None:
     """The capture process: ring to journal."""
-    ending = _Ending()
     noted = time.monotonic()
     try:
         while not ending():
@@ -151,9 +163,12 @@ def _capture(sources: list[LiveCapture], writer: JournalWriter) -> None:
             if time.monotonic() - noted >= STATISTICS_INTERVAL:
                 noted = time.monotonic()
                 writer.statistics(_drops(sources))
+        ended_at = time.time_ns()
         for index, source in enumerate(sources):
             while packets := source.read(2 * READ_TIMEOUT):
                 writer.write(packets, index)
+                if packets[-1][0] > ended_at:  # the traffic itself need not end
+                    break
         writer.statistics(_drops(sources))
     finally:
         writer.close()
@@ -165,19 +180,19 @@ def _drops(sources: list[LiveCapture]) -> int | None:
 
 
 def _load(
+    send: Callable[[object], None],
+    ending: _Ending,
     settings: Settings,
     journal: Path,
     identity: str,
     owner: pwd.struct_passwd | None,
-    send: multiprocessing.connection.Connection,
-) -> None:
+) -> Summary:
     """The load process: journal to database."""
-    ending = _Ending()
-    if owner is not None:
-        become(owner)
-    from sniffer.store.background import BackgroundStore
+    from sniffer.store.background import BackgroundStore  # here: the capture process needs none of it
     from sniffer.store.store import Store
 
+    if owner is not None:
+        become(owner)
     store = BackgroundStore(Store(settings.db, live=True, group=settings.group))
     watched = time.monotonic()
 
@@ -194,7 +209,8 @@ def _load(
         known = store.position((identity,))
         reader = JournalReader(journal, stop=ending, loaded=known.packets if known else 0)
         pipeline = Pipeline(store, settings, publish_interval=settings.publish_interval)
-        send.send(pipeline.run(reader, watch))
+        send(_READY)
+        return pipeline.run(reader, watch)
     finally:
         store.close()
 
@@ -227,8 +243,10 @@ def become(owner: pwd.struct_passwd) -> None:
     os.environ["HOME"] = owner.pw_dir
 
 
-def _make_folder(folder: Path, owner: pwd.struct_passwd | None) -> None:
+def _make_folder(folder: Path, db: Path, owner: pwd.struct_passwd | None) -> None:
     """The journal's default folder, made when it is not there; a folder named by the user must exist."""
+    if not folder.parent.is_dir():
+        raise StoreError(f"{db}: there is no folder {folder.parent}; `mkdir -p` makes it")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         if owner is not None:

@@ -62,7 +62,9 @@ def segments(folder: Path) -> list[tuple[int, Path]]:
 
 def folder_error(folder: Path, error: OSError) -> JournalError:
     """The line for a journal folder that cannot be used."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
+    if isinstance(error, NotADirectoryError):
+        return JournalError(f"{folder}: is not a folder; name another --journal")
+    if isinstance(error, FileNotFoundError):
         return JournalError(f"{folder}: there is no such journal folder; `mkdir -m 700 {folder}` makes it")
     return JournalError(f"{folder}: cannot use the journal folder: {error.strerror}; it must belong to the user who records")
 

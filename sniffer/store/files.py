@@ -51,6 +51,8 @@ class Files:
         with errors(self.path):
             if self.path.is_dir():
                 raise StoreError(f"{self.path}: is a folder; --db names a file")
+            if not self.path.parent.is_dir():
+                raise StoreError(f"{self.path}: there is no folder {self.path.parent}; `mkdir -p` makes it")
             self._owner = self._find_owner(group)
             self._lock = self._take_lock()
             self._discard_private()

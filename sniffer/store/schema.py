@@ -18,19 +18,25 @@ EVENTS: Final = ("messages", "order_events", "fill_events", "losses")
 TABLES: Final = ("captures", "connections", *EVENTS)
 """The tables of `schema.sql`."""
 
+# Read with the module: whoever gives up root afterwards may not be able to read its files.
+_TABLES, _INTERNAL, _VIEWS = (
+    resources.files("sniffer.store").joinpath(name).read_text(encoding="utf-8")
+    for name in ("schema.sql", "internal.sql", "views.sql")
+)
+
 
 def create(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Make the tables in the current database, which is empty; `folder` will hold its sealed files."""
     connection.execute("CREATE SCHEMA _sniffer; USE _sniffer")
-    connection.execute(_sql("schema.sql"))
-    connection.execute(_sql("internal.sql"))
+    connection.execute(_TABLES)
+    connection.execute(_INTERNAL)
     connection.execute("INSERT INTO state VALUES (?, ?, ?, 0, 1, NULL)", [FORMAT, uuid.uuid4().hex[:12], str(folder)])
     connection.execute("USE main")
 
 
 def make_fixed_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Make, or make again, what stands over the tables' views: `orders`, `fills`, `candles`."""
-    connection.execute(_sql("views.sql"))
+    connection.execute(_VIEWS)
 
 
 def check_ours(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -48,7 +54,3 @@ def check_ours(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def sealed_folder(path: Path) -> Path:
     """Where the sealed files of the database at `path`, an absolute one, are."""
     return path.with_name(path.name + ".d")
-
-
-def _sql(name: str) -> str:
-    return resources.files("sniffer.store").joinpath(name).read_text(encoding="utf-8")

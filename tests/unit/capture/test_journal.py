@@ -296,7 +296,7 @@ def test_missing_folder(tmp_path, use):
     with pytest.raises(JournalError, match="mkdir"):
         use(tmp_path / "none")
     (tmp_path / "file").touch()
-    with pytest.raises(JournalError, match="mkdir"):
+    with pytest.raises(JournalError, match="is not a folder"):
         use(tmp_path / "file")
 
 
