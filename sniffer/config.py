@@ -11,6 +11,7 @@ import hashlib
 import os
 import secrets
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +81,12 @@ class Settings:
 def config_dir() -> Path:
     """The folder of `sniffer.toml` and the account salt."""
     base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "sniffer"
+    if base:
+        return Path(base) / "sniffer"
+    try:
+        return Path.home() / ".config" / "sniffer"
+    except RuntimeError:  # a user without a home, as in containers
+        return Path("/.config/sniffer")
 
 
 def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
@@ -96,8 +102,10 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     except FileNotFoundError:
         if named:
             raise UsageError(f"{file}: no such settings file; leave --config out to use the defaults") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot read the settings: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{file}: cannot read the settings: {error.strerror}; name another file with --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{file}: is not TOML: {error}; docs/operating.md shows such a file") from None
     known = {item.name: item for item in fields(Settings)}
     for key in values:
         if key not in known:
@@ -113,42 +121,87 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
 def _checked(where: str, key: str, value: Any) -> Any:
     """`value` in the type of setting `key`; `where` names it in an error."""
     try:
-        if key in ("db", "journal"):
-            return Path(value)
-        if key == "hosts":
-            return tuple(str(host) for host in value)
-        if key == "ports":
-            ports = tuple(int(port) for port in value)
-            for port in ports:
-                if not 0 < port < 65536:
-                    raise ValueError(f"{port} is no port; a port is a number from 1 to 65535")
-            return ports
-        if key == "keep" and value not in ("orders", "all"):
-            raise ValueError(f"{value!r} is unknown; it is orders or all")
-        if key == "publish_interval":
-            value = float(value)
-            if not 0.01 <= value <= 3600:
-                raise ValueError(f"{value} is out of range; it is 0.01 to 3600 seconds")
-        if key == "journal_segment_bytes" and value < 1 << 16:
-            raise ValueError("a journal segment has at least 65536 bytes")
-        if key == "journal_max_bytes" and value < 1 << 20:
-            raise ValueError("a journal has at least 1 MB")
-        if key == "limits":
-            return value if isinstance(value, Limits) else _limits(value)
-    except (TypeError, ValueError) as error:
+        return _CHECKS[key](value)
+    except ValueError as error:
         raise UsageError(f"{where}: {error}") from None
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError(f"{value!r} is no path")
+    return Path(value).expanduser() if str(value).startswith("~/") else Path(value)
+
+
+def _keep(value: Any) -> str:
+    if value not in ("orders", "all"):
+        raise ValueError(f"{value!r} is unknown; it is orders or all")
+    return str(value)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is no name")
     return value
 
 
-def _limits(table: dict[str, Any]) -> Limits:
+def _hosts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(host, str) and host for host in value):
+        raise ValueError(f'{value!r} is no list of hosts, as ["192.0.2.1"]')
+    return tuple(value)
+
+
+def _ports(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{value!r} is no list of ports, as [9443]")
+    for port in value:
+        if type(port) is not int or not 0 < port < 65536:
+            raise ValueError(f"{port!r} is no port; a port is a number from 1 to 65535")
+    return tuple(value)
+
+
+def _interval(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.01 <= value <= 3600:
+        raise ValueError(f"{value!r} is out of range; it is 0.01 to 3600 seconds")
+    return float(value)
+
+
+def _size(least: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if type(value) is not int or value < least:
+            raise ValueError(f"{value!r} is no size for it; give a whole number of bytes, at least {least}")
+        return value
+
+    return check
+
+
+def _limits(table: Any) -> Limits:
     """The `[limits]` table: byte and count limits as they are, times in nanoseconds."""
+    if isinstance(table, Limits):
+        return table
+    if not isinstance(table, dict):
+        raise ValueError(f"{table!r} is no table, as [limits] begins one")
     known = {item.name for item in fields(Limits)}
     for key, value in table.items():
         if key not in known:
             raise ValueError(f"unknown limit {key!r}; known are {', '.join(sorted(known))}")
-        if not isinstance(value, int) or value <= 0:
+        if type(value) is not int or value <= 0:
             raise ValueError(f"limit {key} is a whole number above 0")
     return Limits(**table)
+
+
+_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "db": _path,
+    "keep": _keep,
+    "hosts": _hosts,
+    "ports": _ports,
+    "publish_interval": _interval,
+    "journal": _path,
+    "journal_max_bytes": _size(1 << 20),
+    "journal_segment_bytes": _size(1 << 16),
+    "group": _name,
+    "account": _name,
+    "limits": _limits,
+}
 
 
 def account_salt() -> bytes:
@@ -157,16 +210,16 @@ def account_salt() -> bytes:
     Where the folder cannot be written, a salt for this process only: accounts are then told apart but not recognised again.
     """
     path = config_dir() / "salt"
-    with contextlib.suppress(OSError):
-        found = path.read_bytes()
-        if len(found) == 32:
-            return found
     salt = secrets.token_bytes(32)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # it is there, most of the time
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(salt)
+    with contextlib.suppress(OSError):
+        found = path.read_bytes()
+        if len(found) == len(salt):
+            return found
     return salt
 
 

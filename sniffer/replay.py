@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 from sniffer.capture import PacketSource
@@ -24,8 +26,9 @@ def replay_files(files: list[str], settings: Settings, *, replace: bool) -> Summ
     Raises `CaptureError` for what is no capture, `StoreError` for a database that cannot be used; what is damaged is in
     `Summary.damage`.
     """
-    if files.count("-") > 1:
-        raise UsageError("-: standard input can be named once only")
+    for name, times in Counter(name if name == "-" else os.path.realpath(name) for name in files).items():
+        if times > 1:
+            raise UsageError(f"{name}: named {times} times; name each file once")
     source = merge([open_capture(name) for name in files])
     store = BackgroundStore(Store(settings.db))
     try:
