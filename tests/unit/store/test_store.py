@@ -400,7 +400,7 @@ def test_an_empty_file_is_a_new_database(db: Path) -> None:
 def test_a_folder_and_a_missing_one(db: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is a folder"):
         Store(tmp_path)
-    with pytest.raises(StoreError, match=r"missing/.*: No such file or directory"):
+    with pytest.raises(StoreError, match=r"there is no folder .*missing; `mkdir -p`"):
         Store(tmp_path / "missing" / "orders.duckdb")
     with pytest.raises(StoreError, match="--group nobody-has-it: no such group"):
         Store(db, group="nobody-has-it")
