@@ -62,6 +62,7 @@ class Stream:
         "_limits",
         "_unusable",
         "acked",
+        "checked",
         "clean",
         "held_bytes",
         "items",
@@ -76,6 +77,8 @@ class Stream:
         self._limits = limits
         self.offloaded = False
         """Its checksums mean nothing: see `side.py`."""
+        self.checked = False
+        """Whether it is known what its checksums are worth; until then no segment may take the fast path past `Side.admit`."""
         self.started = False
         self.clean = False
         self.next_seq = 0
@@ -96,8 +99,14 @@ class Stream:
 
     def start(self, seq: int) -> None:
         """The first byte of the stream has sequence number `seq`."""
-        self.started = self.clean = True
+        self.started = True
         self.next_seq = self.acked = seq
+        self._update_clean()
+
+    def check(self, *, offloaded: bool) -> None:
+        """It is known what its checksums are worth: they are right, or mean nothing."""
+        self.checked, self.offloaded = True, offloaded
+        self._update_clean()
 
     @property
     def waiting(self) -> bool:
@@ -190,6 +199,7 @@ class Stream:
     def _update_clean(self) -> None:
         self.clean = (
             self.started
+            and self.checked
             and not self._held
             and self._hole_acked_since is None
             and self._hole_seen_since is None

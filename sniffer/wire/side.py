@@ -49,6 +49,7 @@ class Side:
         if segment.checksum_ok or self.stream.offloaded:
             if not self.verified and segment.checksum_ok:
                 self.verified = True
+                self.stream.check(offloaded=self.stream.offloaded)
                 held, self.doubtful = self.doubtful, []
                 for wrong in held:
                     self._refuse(wrong)
@@ -57,7 +58,6 @@ class Side:
             self._refuse(segment)
             return []
         self.doubtful.append(segment)
-        self.stream.clean = False
         return self._offloaded() if len(self.doubtful) >= UNANSWERED else []
 
     def acknowledged(self, ack: int) -> list[Segment]:
@@ -73,7 +73,7 @@ class Side:
         return self._offloaded() if len(self.doubtful) >= AT_END else []
 
     def _offloaded(self) -> list[Segment]:
-        self.stream.offloaded = True
+        self.stream.check(offloaded=True)
         held, self.doubtful = self.doubtful, []
         return held
 

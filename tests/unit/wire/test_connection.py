@@ -237,6 +237,22 @@ def test_a_sequence_number_that_was_damaged_does_not_cut_the_stream_off() -> Non
         assert not seen.losses
 
 
+def test_a_side_that_was_right_from_the_start_is_never_taken_as_offloaded() -> None:
+    """The peer's acknowledgement began its stream; two of its segments are damaged, and their copies were not captured."""
+    flow = upgraded(Flow())
+    for _ in range(4):
+        flow.data("client", frame(TEXT, ORDER, mask=MASK))
+    for _ in range(2):
+        flow.data("client", frame(TEXT, ORDER, mask=MASK))
+        flow.sent[-2] = flow.sent[-2].damaged(50)
+    flow.sent = flow.sent[1:]  # without the SYN
+    for block in (1, 100):
+        reading = read_packets(flow.packets(), block)
+        seen = next(iter(reading.connections.values()))
+        assert seen.messages["client"] == [("text", ORDER)] * 4
+        assert sum(loss.bytes or 0 for loss in seen.losses if loss.layer == "tcp") == 2 * len(frame(TEXT, ORDER, mask=MASK))
+
+
 def test_unreadable_requests_after_a_hole_are_accounted_for() -> None:
     flow = Flow()
     flow.open()

@@ -17,6 +17,7 @@ WAIT = Limits().gap_wait
 def stream(seq: int = 0, **limits: int) -> Stream:
     made = Stream(Limits(**limits))
     made.start(seq)
+    made.check(offloaded=False)
     return made
 
 
