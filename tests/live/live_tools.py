@@ -81,10 +81,10 @@ class Done(NamedTuple):
         return self.err.rstrip()
 
 
-def sniffer_command(*options: object, env: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Done:
+def sniffer_command(*options: object, env: dict[str, str] | None = None, cwd: Path = ROOT) -> Done:
     """Run `sniffer` to its end."""
-    command = [*prefix, SNIFFER, *map(str, options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | (env or {}), cwd=ROOT)
+    command = [SNIFFER, *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | (env or {}), cwd=cwd)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -169,8 +169,9 @@ def tcpdump(*options: object, ports: Iterable[int], stdout: int | None = None) -
             assert line, said.decode()
             said += line
         yield process
-        time.sleep(0.2)  # what it has not read yet when it is told to end, it leaves unread
-        process.send_signal(signal.SIGINT)
+        if process.poll() is None:
+            time.sleep(0.2)  # what it has not read yet when it is told to end, it leaves unread
+            process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=PATIENCE)
         assert re.search(rb"\b0 packets dropped by kernel", rest), rest.decode()
     finally:
