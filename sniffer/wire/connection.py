@@ -22,11 +22,13 @@ from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header, with
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.packet import ACK, FIN, RST, SYN, Segment, endpoints
 from sniffer.wire.side import CUT, Side
-from sniffer.wire.stream import CAPTURE_ENDED, End, Gap, Item
+from sniffer.wire.stream import CAPTURE_ENDED, End, Gap, Item, time_of
 from sniffer.wire.websocket import WebSocketReader
 
 NO_KEY_LOG: Final = "TLS, and no key log is read"
 
+_MAX_WAITING: Final = 256
+"""Segments that wait for earlier ones of the other side to settle."""
 SENDERS: Final[tuple[Sender, Sender]] = ("client", "server")
 
 Delivery = list[tuple[Sender, list[WireMessage]]]
@@ -147,22 +149,7 @@ class Connection:
         for side, peer in ((self.client, self.server), (self.server, self.client)):
             for segment in side.settle():
                 self._accept(side, peer, segment)
-            if side.stream.offloaded:
-                self.ledger.add(
-                    side.name,
-                    "tcp",
-                    "TCP checksums were not verified: all are wrong, as where the sender's network card computes them",
-                    from_time=self.opened_at,
-                    to_time=time,
-                    offset=0,
-                    length=0,
-                    messages=0,
-                )
-            for wrong in side.doubtful + side.unplaced:
-                length = len(wrong.payload)
-                self.ledger.add(
-                    side.name, "tcp", "wrong TCP checksum", from_time=wrong.time, to_time=time, offset=None, length=length
-                )
+            side.record_doubts(self.ledger, self.opened_at, time)
         out = self._run(self.client.stream.end(time, reason), self.server.stream.end(time, reason))
         self.ledger.finish()
         return out
@@ -170,9 +157,12 @@ class Connection:
     def _run(self, client: list[Item], server: list[Item]) -> Delivery:
         for side, items in ((self.client, client), (self.server, server)):
             if side.stream.lost != side.lost_before:
-                self._record_gaps(side, items)
+                side.record_gaps(items, self.ledger, self.opened_at)
             if items:
-                side.latest = max(side.latest, _when(items[-1]))
+                side.latest = max(side.latest, time_of(items[-1]))
+        left = self._todo
+        if left["client"] or left["server"]:
+            client, server = left["client"] + client, left["server"] + server
         todo = self._todo = {"client": client, "server": server}
         out: Delivery = []
         while todo["client"] or todo["server"]:
@@ -182,6 +172,8 @@ class Connection:
                 self._count()
             else:
                 sender = self._earlier()
+                if self._must_wait(sender):
+                    break
                 item = todo[sender].pop(0)
                 if self._stage is _Stage.DETECT:
                     self._detect(sender, item)
@@ -198,6 +190,15 @@ class Connection:
             return "client" if client else "server"
         return "client" if _place(client[0]) <= _place(server[0]) else "server"
 
+    def _must_wait(self, sender: Sender) -> bool:
+        """What one side says may decide how the other is read: theirs is the order of the wire, not of acknowledgements."""
+        other: Sender = "server" if sender == "client" else "client"
+        todo = self._todo
+        if self.ended or todo[other] or len(todo[sender]) > _MAX_WAITING:
+            return False
+        unsettled = (self.client if other == "client" else self.server).stream.items
+        return bool(unsettled) and time_of(unsettled[0]) < time_of(todo[sender][0])
+
     def _read_websocket(self, out: Delivery) -> Delivery:
         for sender in SENDERS:
             if self._todo[sender]:
@@ -208,26 +209,6 @@ class Connection:
         if self.protocol != "ws" and any(reader.sends_masked is not None for reader in self._readers.values()):
             self.protocol, self.unreadable_reason = "ws", None
         return out
-
-    def _record_gaps(self, side: Side, items: list[Item]) -> None:
-        """Each gap in the stream is a loss of its own; what directly continues one is the same trouble again."""
-        before = side.latest or self.opened_at
-        for item in items:
-            if isinstance(item, Gap):
-                length = item.length or 0
-                if item.offset == side.gap_end:
-                    self.ledger.tally(
-                        side.name, "tcp", item.reason, time=item.time, offset=item.offset, length=length, messages=None
-                    )
-                else:
-                    self.ledger.add(
-                        side.name, "tcp", item.reason, from_time=before, to_time=item.time, offset=item.offset, length=length
-                    )
-                side.lost_before += length
-                side.gap_end = item.offset + length
-            elif isinstance(item, tuple):
-                before = item[1]
-        side.latest = max(side.latest, before)
 
     def _detect(self, sender: Sender, item: Item) -> None:
         """Look at the first bytes."""
@@ -286,6 +267,8 @@ class Connection:
             failure = error
             for name in SENDERS:
                 http.tear(name)
+        if http.switched is not None:
+            http.tear("client")  # joined in the middle of a request, perhaps the one that was answered
         for name, offset, time, length in http.torn:
             self._lose_http(name, "HTTP message is not whole", time, time, offset, length, 1)
         if self.host is None:
@@ -329,8 +312,8 @@ class Connection:
 
     def _switch(self, http: HttpConversation, request: HttpHead | None, response: HttpHead) -> None:
         """HTTP has ended: a websocket, or something that we do not read."""
+        self.upgrade_request = request
         if request is not None:
-            self.upgrade_request = request
             self.host, self.path = without_port(header(request, "host")) or self.host, request.target
         self._http = None
         if request is not None and request.method == "CONNECT":
@@ -354,7 +337,7 @@ class Connection:
         self._stage = _Stage.WEBSOCKET
         for name in SENDERS:
             inflater = self._inflater(deflate, name) if deflate else None
-            known = name == "server" or not http.client_lost
+            known = name == "server" or (self.upgrade_request is not None and not http.client_lost)
             self._readers[name] = WebSocketReader(
                 name, self._limits, self.ledger, position=self._positions[name], inflater=inflater, boundary_known=known
             )
@@ -435,10 +418,6 @@ class Connection:
             self._count()
 
 
-def _when(item: Item) -> int:
-    return item[1] if isinstance(item, tuple) else item.time
-
-
 def _place(item: Item) -> tuple[bool, int]:
     """Where an item stands among those of both sides."""
-    return isinstance(item, End), _when(item)
+    return isinstance(item, End), time_of(item)

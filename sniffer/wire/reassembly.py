@@ -309,7 +309,7 @@ class Stream:
             self._check_hole(now)
         items = self.items
         if not items:
-            return items
+            return []
         if sequence_difference(self.acked, self.next_seq) < -(1 << 30):
             # Nobody acknowledges; a number that falls half the space behind would be taken for one far ahead.
             self.acked = (self.next_seq - (1 << 29)) & SEQUENCE_MASK

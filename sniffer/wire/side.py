@@ -16,14 +16,17 @@ from typing import Final
 
 from sniffer.config import Limits
 from sniffer.model import Sender
+from sniffer.wire.losses import LossLedger
 from sniffer.wire.packet import FIN, SYN, Segment
 from sniffer.wire.reassembly import Stream, sequence_difference
+from sniffer.wire.stream import Gap, Item
 
 UNANSWERED: Final = 8
 AT_END: Final = 4
 """One segment in some thirty is damaged on the worst links in use: four of four by chance is one connection in a million."""
 WRONG_CHECKSUM: Final = "wrong TCP checksum"
 CUT: Final = "cut by the snap length"
+NOT_VERIFIED: Final = "TCP checksums were not verified: all are wrong, as where the sender's network card computes them"
 
 
 class Side:
@@ -71,6 +74,38 @@ class Side:
     def settle(self) -> list[Segment]:
         """The connection ends: what was wrong throughout is taken as offloaded, unless that is too little to tell."""
         return self._offloaded() if len(self.doubtful) >= AT_END else []
+
+    # --- losses ----------------------------------------------------------------------------------------------------------
+
+    def record_gaps(self, items: list[Item], ledger: LossLedger, opened_at: int) -> None:
+        """Each gap in the stream is a loss of its own; what directly continues one is the same trouble again."""
+        before = self.latest or opened_at
+        for item in items:
+            if isinstance(item, Gap):
+                length = item.length or 0
+                if item.offset == self.gap_end:
+                    ledger.tally(
+                        self.name, "tcp", item.reason, time=item.time, offset=item.offset, length=length, messages=None
+                    )
+                else:
+                    ledger.add(
+                        self.name, "tcp", item.reason, from_time=before, to_time=item.time, offset=item.offset, length=length
+                    )
+                self.lost_before += length
+                self.gap_end = item.offset + length
+            elif isinstance(item, tuple):
+                before = item[1]
+        self.latest = max(self.latest, before)
+
+    def record_doubts(self, ledger: LossLedger, opened_at: int, time: int) -> None:
+        """The connection ends: what was not verified, and what was damaged and has no place in the stream."""
+        if self.stream.offloaded:
+            ledger.add(self.name, "tcp", NOT_VERIFIED, from_time=opened_at, to_time=time, offset=0, length=0, messages=0)
+        for wrong in self.doubtful + self.unplaced:
+            length = len(wrong.payload)
+            ledger.add(self.name, "tcp", WRONG_CHECKSUM, from_time=wrong.time, to_time=time, offset=None, length=length)
+
+    # --- doubts ----------------------------------------------------------------------------------------------------------
 
     def _offloaded(self) -> list[Segment]:
         self.stream.check(offloaded=True)

@@ -40,5 +40,11 @@ class End:
 
 Item: TypeAlias = Data | Gap | End
 
+
+def time_of(item: Item) -> int:
+    """Wire time in ns of an item of any kind."""
+    return item[1] if isinstance(item, tuple) else item.time
+
+
 CAPTURE_ENDED: Final = "capture ended"
 """How the reason of a loss begins that only the capture's end caused: a longer capture may show what is missing."""
