@@ -50,7 +50,7 @@ class Side:
     def admit(self, segment: Segment) -> list[Segment]:
         """The segments that may be used now that `segment` has come: it, none, or those that were held as well."""
         if segment.checksum_ok or self.stream.offloaded:
-            if not self.verified and segment.checksum_ok:
+            if not self.verified and segment.checksum_ok and not segment.missing:  # of a cut one nobody can tell
                 self.verified = True
                 self.stream.check(offloaded=self.stream.offloaded)
                 held, self.doubtful = self.doubtful, []

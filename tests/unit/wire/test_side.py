@@ -53,6 +53,17 @@ def test_one_right_segment_makes_wrong_ones_unusable() -> None:
     assert [segment.payload for segment in one.unplaced] == [b"abc"]  # from before the stream's beginning
 
 
+def test_a_cut_segment_proves_nothing() -> None:
+    """What the snap length left of it cannot be summed; on an offloading sender the short ones would be refused for it."""
+    one = side()
+    cut, first, second = sends(b"cut", b"abc", b"def")
+    assert one.admit(cut.segment(missing=100)) == [cut.segment(missing=100)]
+    assert not one.verified
+    one.admit(first.segment(checksum_ok=False))
+    one.admit(second.segment(checksum_ok=False))
+    assert len(one.acknowledged(second.seq + 3)) == 2
+
+
 def test_many_wrong_ones_without_an_answer() -> None:
     one = side()
     found = [one.admit(sent.segment(checksum_ok=False)) for sent in sends(*[b"x"] * UNANSWERED)]
