@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -225,6 +226,7 @@ def query(
 
     if form not in FORMATS:
         raise UsageError(f"--format {form}: it is one of {', '.join(FORMATS)}")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # DuckDB looks for signals between its steps, some of which are long
     names, types, rows = read.query(load_settings(config, db=db).db, sql)
     print_rows(names, types, rows, form)
 

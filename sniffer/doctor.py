@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,10 @@ def checks(settings: Settings, interface: str | None) -> Iterator[Check]:
     yield Check("OK", f"Python {sys.version.split()[0]} on {sys.platform}")
     yield from _privilege()
     yield from _interfaces(interface)
-    yield from _folder(settings.journal or settings.db.absolute().parent, "journal" if settings.journal else "database")
+    beside = settings.db.absolute().parent
+    if settings.journal is not None:
+        yield from _folder(beside, "database", 1 << 30)
+    yield from _folder(settings.journal or beside, "journal" if settings.journal else "database", settings.journal_max_bytes)
     yield from _database(settings.db)
 
 
@@ -66,16 +70,20 @@ def _interfaces(wanted: str | None) -> Iterator[Check]:
         yield Check("OK", f"interface {wanted} is there ({up})")
 
 
-def _folder(folder: Path, what: str) -> Iterator[Check]:
+def _folder(folder: Path, what: str, wanted: int) -> Iterator[Check]:
+    """`wanted`: bytes that a recording may need there."""
     if not folder.is_dir():
         yield Check("FAIL", f"{folder}: the folder of the {what} is not there; `mkdir -p {folder}` makes it")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield Check("FAIL", f"{folder}: the folder of the {what} cannot be written by this user")
+        yield Check("FAIL", f"{folder}: the folder of the {what} cannot be written by this user; `chown` gives it to one")
+    elif (free := shutil.disk_usage(folder).free) < wanted:
+        yield Check("WARN", f"{folder}: {_gib(free)} free, and a recording may take {_gib(wanted)}; make room")
     else:
-        free = os.statvfs(folder)
-        gigabytes = free.f_bavail * free.f_frsize / (1 << 30)
-        state = "OK" if gigabytes >= 1 else "WARN"
-        yield Check(state, f"{folder}: the {what} can be written there, {gigabytes:.1f} GiB free")
+        yield Check("OK", f"{folder}: the {what} can be written there, {_gib(free)} free")
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB"
 
 
 def _database(db: Path) -> Iterator[Check]:
@@ -84,6 +92,7 @@ def _database(db: Path) -> Iterator[Check]:
         return
     from sniffer.report import UNEXAMINED
     from sniffer.store import read
+    from sniffer.table import visible
 
     recent = f"captured_at > (SELECT max(captured_at) FROM order_events) - INTERVAL {RECENT} MINUTE"
     try:
@@ -102,6 +111,6 @@ def _database(db: Path) -> Iterator[Check]:
     if drops[0][0]:
         yield Check("WARN", f"the kernel dropped {drops[0][0]:,} packets; narrow the capture with --host or --port")
     for where, count in unexamined:
-        yield Check("WARN", f"{where}: {count:,} messages are readable, but no venue examines them")
+        yield Check("WARN", f"{visible(where)}: {count:,} messages are readable, but no venue examines them")
     for where, reason, count in unreadable:
-        yield Check("WARN", f"{where}: {count} connections cannot be read: {reason}")
+        yield Check("WARN", f"{visible(where)}: {count:,} connections cannot be read: {visible(reason)}")
