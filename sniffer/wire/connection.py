@@ -156,10 +156,8 @@ class Connection:
 
     def _run(self, client: list[Item], server: list[Item]) -> Delivery:
         for side, items in ((self.client, client), (self.server, server)):
-            if side.stream.lost != side.lost_before:
-                side.record_gaps(items, self.ledger, self.opened_at)
             if items:
-                side.latest = max(side.latest, time_of(items[-1]))
+                side.record_gaps(items, self.ledger, self.opened_at)
         left = self._todo
         if left["client"] or left["server"]:
             client, server = left["client"] + client, left["server"] + server

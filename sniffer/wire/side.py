@@ -19,7 +19,7 @@ from sniffer.model import Sender
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.packet import FIN, SYN, Segment
 from sniffer.wire.reassembly import Stream, sequence_difference
-from sniffer.wire.stream import Gap, Item
+from sniffer.wire.stream import Gap, Item, time_of
 
 UNANSWERED: Final = 8
 AT_END: Final = 4
@@ -79,6 +79,9 @@ class Side:
 
     def record_gaps(self, items: list[Item], ledger: LossLedger, opened_at: int) -> None:
         """Each gap in the stream is a loss of its own; what directly continues one is the same trouble again."""
+        if self.stream.lost == self.lost_before:  # there is none
+            self.latest = time_of(items[-1])
+            return
         before = self.latest or opened_at
         for item in items:
             if isinstance(item, Gap):
@@ -95,7 +98,7 @@ class Side:
                 self.gap_end = item.offset + length
             elif isinstance(item, tuple):
                 before = item[1]
-        self.latest = max(self.latest, before)
+        self.latest = before
 
     def record_doubts(self, ledger: LossLedger, opened_at: int, time: int) -> None:
         """The connection ends: what was not verified, and what was damaged and has no place in the stream."""

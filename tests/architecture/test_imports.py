@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,12 @@ def test_every_third_party_import_has_a_place() -> None:
     known = set(sys.stdlib_module_names) | set(PLACES) | {"sniffer"}
     found = {module.split(".")[0] for path in MODULES for module in imports(path)}
     assert found <= known, found - known
+
+
+def test_what_is_declared_is_what_is_used() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [*project["dependencies"], *(name for names in project["optional-dependencies"].values() for name in names)]
+    assert {re.match(r"[\w-]+", line)[0] for line in declared} == set(PLACES)  # type: ignore[index]
 
 
 def test_the_wire_is_pure() -> None:

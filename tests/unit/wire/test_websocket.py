@@ -292,10 +292,10 @@ def test_hostile_frames_cost_no_more_than_their_length(kind: str) -> None:
         else:  # each segment is a candidate for a frame of 16 MB
             one.gap(5)
             parts = [b"\x82\x7f" + (1 << 24).to_bytes(8) + b"\x82\x05", *[b"\x82\x05"] * count]
-        begin = clock.perf_counter()
+        begin = clock.process_time()
         one.feed(*parts)
-        return clock.perf_counter() - begin
+        return clock.process_time() - begin
 
     run(500)
     small, large = min(run(5_000) for _ in range(3)), min(run(20_000) for _ in range(3))
-    assert large < 10 * small, (small, large)
+    assert large < 12 * small, (small, large)
