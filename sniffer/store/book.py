@@ -5,7 +5,7 @@ request itself (connection, request id, item) while the trader gave no client id
 leaves one order; if it leaves several, the event is not folded: it stays in `order_events`, and no order is guessed.
 
 A client id that comes again after a final status is a new order. At hand are the open orders and those closed in the last
-minute, within bounds; what left the book stands in the tables, and `missing` says which of those must be fetched for a batch.
+15 seconds, within bounds; what left the book stands in the tables, and `missing` says which of those a batch needs.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Final, NamedTuple
 from sniffer.model import OrderEvent
 from sniffer.store.orders import FINAL, Order, absorb, apply, first_seen
 
-SETTLED: Final = 60_000_000_000
-"""An order closed for a minute (ns of capture time) leaves the book: sockets of one account differ by far less."""
+SETTLED: Final = 15_000_000_000
+"""An order closed for 15 s (ns of capture time) leaves the book: sockets of one account differ by far less."""
 MAX_OPEN: Final = 50_000
 """Open orders at hand, some 1.5 kB each; in one-sided captures no order is ever seen to close. The one idle longest leaves."""
 MAX_CLOSED: Final = 20_000

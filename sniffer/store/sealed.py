@@ -22,8 +22,10 @@ from sniffer.store.history import listed, quoted, read_parquet
 
 ROWS: Final = 122_880
 """Recent rows that are sealed at once: DuckDB's row group."""
-BYTES: Final = 8_000_000
-"""Growth of the used blocks of the private file, compressed as they are, at which its recent rows are sealed."""
+BYTES: Final = 16_000_000
+"""Arrow bytes of recent rows that are sealed at once; in the file they take 8 MB or less. Memory holds as many."""
+_ROW_GROUP: Final = 16_384
+"""Rows of a Parquet row group: its columns are held uncompressed until it is full. Measured: 40 MB less than with 122,880."""
 GRACE: Final = 3600
 """Seconds that a replaced file outlives its last listing."""
 MERGE: Final = 16
@@ -118,7 +120,9 @@ class Sealed:
             path = self._files.folder / file
             self._files.make_folder(path.parent)
             of_day = f"SELECT * FROM ({select}) WHERE {day} = '{date}'"
-            connection.execute(f"COPY ({of_day}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+            connection.execute(
+                f"COPY ({of_day}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+            )
             _sync(path)
             self._files.own(path, 0o440)
             connection.execute(

@@ -31,8 +31,9 @@ class Store:
     `live`: while the store is open its published file is read-only (0440), and it is there from the start; `group` may read
     it. Either way the file is its user's when the store has been closed.
 
-    Every method raises `StoreError`, one line, when the disk, the permissions or someone else's hand forbid the work; what was
-    appended before stays, and the call may be repeated. `NotOurDatabase`: no sniffer wrote the file, or a newer one did.
+    Every method raises `StoreError`, one line, when the disk, the permissions or someone else's hand forbid the work. What was
+    appended before stays, and the call may be repeated; if what was not yet published is gone, every call says so until
+    `position` has been asked where to go on. `NotOurDatabase`: no sniffer wrote the file, or a newer one did.
     """
 
     def __init__(self, path: Path, *, live: bool = False, group: str | None = None) -> None:
@@ -41,10 +42,11 @@ class Store:
         self._closed = False
         self._changed = False
         self._found: str | None = None
-        self._base = 0  # bytes of the private file that sealing does not reduce
         self._number = 0  # of the latest append
         self._newest = 0  # wire time (ns) of the newest row
-        self._rows = 0  # that are not sealed yet
+        self._rows = 0  # that are not sealed yet, and about how many bytes they are
+        self._bytes = 0
+        self._gone = False  # rows that had been appended, and nobody knows yet
         self._positions: dict[str, Position] = {}
         self._schemas: dict[str, pa.Schema] = {}
         self._sealed: Sealed
@@ -70,6 +72,10 @@ class Store:
         `fingerprint` holds digests of the first 1, 2, ... packets. It matches a stored one if they agree on as many packets
         as both have; of several, the one that agrees on the most.
         """
+        if self._private.failed:
+            with self._private.errors():
+                self._catch_up()
+        self._gone = False
         found, agreed = None, 0
         for position in self._positions.values():
             shared = min(len(fingerprint), len(position.fingerprint))
@@ -79,7 +85,7 @@ class Store:
 
     @uninterrupted()
     def append(self, batch: Batch, position: Position) -> None:
-        """Add `batch` and move to `position`, in one transaction of the private file. Readers see it after `publish`."""
+        """Add `batch` and move to `position`, in one transaction. Readers see it, and it is durable, after `publish`."""
         number = self._number + 1
         rows = {table: getattr(batch, table) for table in EVENTS}
         arrow = {table: to_arrow(table, self._schemas[table], values) for table, values in rows.items() if values}
@@ -115,7 +121,8 @@ class Store:
         self._changed = True
         self._current.book.leave(newest)
         self._rows += sum(map(len, rows.values())) + len(batch.connections) + orders
-        if self._rows >= ROWS:
+        self._bytes += sum(values.nbytes for values in arrow.values())
+        if self._rows >= ROWS or self._bytes >= BYTES:
             with contextlib.suppress(StoreError):  # the append itself is done; the next publish will say what is wrong
                 self._seal()
 
@@ -186,9 +193,9 @@ class Store:
         make_fixed_views(connection)
         self._load()
         self._sealed.sweep(connection)
-        self._base = used if (used := self._private.used()) > BYTES else 0  # of the user's own tables, most likely
+        self._bytes = used if (used := self._private.used()) < BYTES else 0  # more are the user's own tables, most likely
         if had_wal or self._live:
-            self._private.detach()
+            self._private.checkpoint()
             self._files.publish(live=self._live, adopting=had_wal)
         self._changed = adopted and moved and not self._live
 
@@ -211,33 +218,37 @@ class Store:
         self._current.book.let_go(orders)
         self._current.reload_connections(self._private.connection)
         self._sealed.sweep(self._private.connection)
-        self._rows = 0
+        self._rows = self._bytes = 0
         self._changed = True
 
     def _publish(self) -> None:
         problem = None
         with self._private.errors():
             self._attach()
-            if self._private.used() - self._base >= BYTES or self._rows >= ROWS:
+            if self._rows >= ROWS or self._bytes >= BYTES:
                 try:
                     self._seal()
-                    self._base = self._private.used()
                 except StoreError as error:  # the rows stay where they are; publish them all the same
                     problem = error
                     self._attach()
-            self._private.detach()
+            self._private.checkpoint()
             self._found = self._files.publish(live=self._live) or self._found
         self._changed = False
         if problem is not None:
             raise problem
 
     def _attach(self) -> None:
+        self._catch_up()
+        if self._gone:
+            raise StoreError(f"{self._files.path}: the last rows were not published; run again to load them from their source")
+
+    def _catch_up(self) -> None:
+        """Attach the file, and after an error learn anew what stands in it."""
         self._private.attach()
         if self._private.failed:
             known = self._number
             self._load()
-            if self._number < known:
-                raise StoreError(f"{self._files.private}: the last rows are gone; run again to load them from their source")
+            self._gone = self._gone or self._number < known
             self._private.failed = False
 
     @contextlib.contextmanager
