@@ -308,6 +308,18 @@ def test_time_outs_fall_at_whole_seconds(block: int) -> None:
     assert 5 * SECOND < lost[0].to_time - flow.time < 7 * SECOND
 
 
+def test_an_upgrade_whose_request_was_not_seen_says_nothing_of_the_clients_frames() -> None:
+    """The first bytes of the client are the rest of a frame, and look like another."""
+    flow = Flow()
+    flow.data("server", response())
+    flow.data("client", frame(TEXT, b"abc", mask=MASK))
+    for _ in range(4):
+        flow.data("client", frame(TEXT, ORDER, mask=MASK))
+    seen = read(flow)
+    assert seen.connection.protocol == "ws"
+    assert seen.messages["client"] == [("text", ORDER)] * 4
+
+
 def test_unreadable_requests_after_a_hole_are_accounted_for() -> None:
     flow = Flow()
     flow.open()
