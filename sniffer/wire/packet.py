@@ -142,6 +142,9 @@ class PacketDecoder:
         # Length 0: segmentation offload had yet to cut this packet, and 16 bits cannot say its length.
         end = at + total if total else max(start, packet[3] if data is packet[2] else len(data))
         cut = max(0, end - len(data))
+        if cut and packet[3] <= len(packet[2]):  # not by the snap length: a receiver drops it
+            self._short(packet)
+            return None
         if fragment & 0x3FFF:
             key = source + destination + bytes((protocol,)) + identification.to_bytes(2)
             whole = self._fragments.add(
@@ -160,6 +163,9 @@ class PacketDecoder:
         if not length:  # a jumbogram, or segmentation offload
             end = max(start, packet[3] if data is packet[2] else len(data))
         cut = max(0, end - len(data))
+        if cut and packet[3] <= len(packet[2]):  # not by the snap length: a receiver drops it
+            self._short(packet)
+            return None
         for _ in range(MAX_HEADERS):
             if protocol not in (_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION):
                 break
