@@ -23,7 +23,8 @@ demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" strategies/demo.sh $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 tests --ignore tests/live $(ARGS)
+	$(BIN)/python -m pytest tests/live $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
