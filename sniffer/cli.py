@@ -66,7 +66,7 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a letter that the terminal's encoding lacks is no error
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="sniffer", standalone_mode=False)
         sys.stdout.flush()  # a pipe that is closed by now has to be noticed here, not when Python ends
     except SnifferError as error:
         _fail(str(error), error.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections import Counter
@@ -11,7 +12,7 @@ from sniffer.capture import PacketSource
 from sniffer.capture.merge import merge
 from sniffer.capture.pcapfile import open_capture
 from sniffer.config import Settings
-from sniffer.errors import UsageError
+from sniffer.errors import StoreError, UsageError
 from sniffer.pipeline import Pipeline, Summary
 from sniffer.store.background import BackgroundStore
 from sniffer.store.store import Store
@@ -34,9 +35,13 @@ def replay_files(files: list[str], settings: Settings, *, replace: bool) -> Summ
     try:
         pipeline = Pipeline(store, settings, publish_interval=PUBLISH_INTERVAL, replace=replace)
         with _Progress() as progress:
-            return pipeline.run(source, progress)
-    finally:
-        store.close()
+            summary = pipeline.run(source, progress)
+    except BaseException:
+        with contextlib.suppress(StoreError):  # the first error is the cause, and the one to be told
+            store.close()
+        raise
+    store.close()
+    return summary
 
 
 class _Progress:

@@ -1,0 +1,462 @@
+"""The command line as its user meets it: pages, options, errors and exit codes, signals, pipes and terminals."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sniffer import __version__
+from tests.command_line import ORDERS, PCAPS, PROGRAM, Result, run
+
+COMMANDS = ("record", "replay", "query", "tail", "export", "decode", "doctor")
+HOSTILE = PCAPS / "hostile"
+
+pytestmark = pytest.mark.usefixtures("settings_folder")
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    return tmp_path / "orders.duckdb"
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the orders of a capture, for tests that only read."""
+    folder = tmp_path_factory.mktemp("loaded")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder))
+        assert run("replay", ORDERS, "--db", folder / "orders.duckdb").code == 0
+    return folder / "orders.duckdb"
+
+
+def rows(db: Path, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(db), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_page_lists_every_command_on_a_line_of_its_own() -> None:
+    page = run("--help").out
+    listed = re.findall(r"^  (\w+)  .*[^.]\.$", page, flags=re.MULTILINE)
+    assert tuple(listed) == COMMANDS, page  # a line that is cut ends in three dots
+    assert run("-h").out == page
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_page_is_plain_explains_every_option_and_shows_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.code == 0
+    assert not re.search(r"<\w+|[│╭\x1b]|\{", result.out.replace("'{\"", "")), "no Python types, frames or colours"
+    assert max(map(len, result.out.splitlines())) <= 100
+    assert (
+        f"  sniffer {command} " in result.out
+        or f"sudo sniffer {command} " in result.out
+        or f"| sniffer {command} " in result.out
+    )
+    options = re.findall(r"^  (?:-\w, )?(--[\w-]+)(.*\n(?: {6,}.*\n)?)", result.out, flags=re.MULTILINE)
+    assert options
+    for name, text in options:
+        assert len(text.split()) > 2, f"{name} is not explained"
+
+
+def test_without_a_command_the_first_page_is_shown_and_the_call_is_wrong() -> None:
+    result = run()
+    assert (result.code, result.err) == (2, "")
+    assert result.out.startswith("Usage: sniffer ")
+
+
+def test_version() -> None:
+    assert run("--version").out == f"sniffer {__version__}\n"
+
+
+# --- wrong calls: exit code 2, one line that names the option and the way out ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "named", "way_out"),
+    [
+        ("nope", "'nope'", "sniffer --help"),
+        ("replay", "FILE", "sniffer replay --help"),
+        ("replay --nope x", "--nope", "sniffer replay --help"),
+        ("replay --port 70000 x", "--port: 70000", "1 to 65535"),
+        ("replay --port 0 x", "--port: 0", "1 to 65535"),
+        ("replay --port x y", "--port", "integer"),
+        ("replay --keep some x", "--keep: 'some'", "orders or all"),
+        ("replay - -", "-: named 2 times", "once"),
+        ("replay --config /nope.toml x", "/nope.toml", "--config"),
+        ("query", "SQL", "sniffer query --help"),
+        ("query --format xml x", "--format xml", "table, json, csv, markdown"),
+        ("decode --venue nope x", "--venue nope", "binance-spot"),
+        ("decode x", "--venue", "binance-spot"),
+        ("decode --venue binance-spot --sender me x", "--sender me", "client or server"),
+        ("decode --venue binance-spot --http nope x", "--http", "POST /api/v3/order"),
+        ("decode --venue binance-spot /nope/x", "/nope/x", "name files"),
+        ("record", "--interface", "sniffer record --help"),
+        ("record -i lo --publish-interval 0", "--publish-interval: 0.0", "0.01 to 3600"),
+        ("record -i lo --journal-max-bytes 5", "--journal-max-bytes: 5", "1048576"),
+        ("record -i lo --user nobody-of-this-name", "--user nobody-of-this-name", "no such user"),
+    ],
+)
+def test_a_wrong_call(call: str, named: str, way_out: str) -> None:
+    result = run(*call.split())
+    assert (result.code, result.out) == (2, "")
+    assert named in result.error
+    assert way_out in result.error
+
+
+def test_a_host_that_does_not_resolve(db: Path) -> None:
+    result = run("replay", ORDERS, "--db", db, "--host", "no-such-host.invalid")
+    assert result.code == 2
+    assert "--host no-such-host.invalid" in result.error
+    assert "address" in result.error
+    assert not db.exists()
+
+
+@pytest.mark.parametrize("sql", ["DROP TABLE fills", "SELECT 1; SELECT 2", "", "SELEC", "COPY orders TO 'x.csv'"])
+def test_a_query_that_is_none(loaded: Path, sql: str) -> None:
+    result = run("query", sql, "--db", loaded)
+    assert result.code == 2
+    assert result.error.startswith("query: ")
+
+
+# --- replay: what is no capture, or a damaged one -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["not-a-capture.pcap", "not-a-capture-gzip.pcap.gz", "empty.pcap", "no-section.pcapng"])
+def test_what_is_no_capture_is_refused_and_nothing_is_made(name: str, db: Path) -> None:
+    result = run("replay", HOSTILE / name, "--db", db)
+    assert result.code == 1
+    assert str(HOSTILE / name) in result.error
+    assert not db.exists()
+
+
+def test_a_folder_and_a_file_that_is_not_there(db: Path, tmp_path: Path) -> None:
+    assert "*.pcap" in run("replay", tmp_path, "--db", db).error
+    result = run("replay", ORDERS, tmp_path / "nope.pcap", "--db", db)
+    assert result.code == 1
+    assert str(tmp_path / "nope.pcap") in result.error
+    assert not db.exists(), "a call with a mistyped name loads nothing"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pcap-cut-in-packet.pcap",
+        "pcapng-cut.pcapng",
+        "gzip-cut.pcap.gz",
+        "block-length-huge.pcapng",
+        "block-length-zero.pcapng",
+    ],
+)
+def test_a_damaged_capture_is_decoded_as_far_as_it_goes(name: str, db: Path) -> None:
+    truth = json.loads((HOSTILE / f"{name.partition('.')[0]}.json").read_text())
+    result = run("replay", HOSTILE / name, "--db", db, "--keep", "all")
+    assert result.code == 1
+    said = re.search(r"stopped at byte (\d+): .*; what came before is stored$", result.error)
+    assert said is not None
+    assert int(said[1]) == (truth["damage"]["offset"] or 1038)  # inside gzip a truth does not say it
+    wanted = len(truth["connections"][0]["messages"])
+    assert rows(db, "SELECT count(*) FROM messages WHERE opcode <> 'http'") == [(wanted,)]
+    ((reason,),) = rows(db, "SELECT reason FROM losses WHERE layer = 'capture'")
+    assert f"at byte {said[1]}" in str(reason)
+
+
+def test_a_link_type_that_is_not_supported_is_a_loss(db: Path) -> None:
+    result = run("replay", HOSTILE / "link-type-unsupported.pcap", "--db", db)
+    assert result.code == 0
+    assert "link type 147 is not supported: 18 packets" in result.out
+    assert rows(db, "SELECT bytes FROM losses") == [(1318,)]
+
+
+def test_a_rotated_set_is_one_capture_and_damage_in_one_file_does_not_stop_the_others(db: Path, tmp_path: Path) -> None:
+    first, second = PCAPS / "formats" / "rotated.pcap", PCAPS / "formats" / "rotated.pcap1"
+    assert run("replay", second, first, "--db", db, "--keep", "all").code == 0
+    assert rows(db, "SELECT count(*) FROM connections") == [(1,)]
+    assert rows(db, "SELECT count(*) FROM losses") == [(0,)]
+    cut = tmp_path / "cut.pcap1"
+    cut.write_bytes(second.read_bytes()[:-10])
+    other = tmp_path / "other.duckdb"
+    result = run("replay", first, cut, ORDERS, "--db", other, "--keep", "all")
+    assert result.code == 1
+    assert f"{cut}: stopped at byte " in result.error
+    assert rows(other, "SELECT count(DISTINCT order_id) FROM order_events")[0][0] == 9
+    assert rows(other, "SELECT layer FROM losses WHERE layer = 'capture'") == [("capture",)]
+
+
+def test_standard_input(db: Path) -> None:
+    with ORDERS.open("rb") as packets:
+        done = subprocess.run([*PROGRAM, "replay", "-", "--db", db], stdin=packets, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "42 order events, 7 fills" in done.stdout
+
+
+# --- replay again, and further --------------------------------------------------------------------------------------------
+
+
+def test_again_changes_nothing_and_says_so(db: Path) -> None:
+    run("replay", ORDERS, "--db", db)
+    before = rows(db, "SELECT * FROM order_events ORDER BY ALL"), rows(db, "SELECT * FROM captures")
+    result = run("replay", ORDERS, "--db", db)
+    assert result.code == 0
+    assert "already in" in result.out
+    assert "nothing changed" in result.out
+    assert "--replace" in result.out
+    assert (rows(db, "SELECT * FROM order_events ORDER BY ALL"), rows(db, "SELECT * FROM captures")) == before
+
+
+def test_replace_loads_anew(db: Path) -> None:
+    run("replay", ORDERS, "--db", db)
+    assert rows(db, "SELECT count(*) FROM messages WHERE kind = 'other'") == [(0,)]
+    assert "already in" in run("replay", ORDERS, "--db", db, "--keep", "all").out
+    result = run("replay", ORDERS, "--db", db, "--keep", "all", "--replace")
+    assert result.code == 0
+    assert "42 order events, 7 fills" in result.out
+    assert rows(db, "SELECT count(*) FROM order_events") == [(42,)]
+    assert rows(db, "SELECT count(*) FROM fill_events") == [(7,)]
+    assert rows(db, "SELECT count(*) > 0 FROM messages WHERE kind = 'other'") == [(True,)]
+
+
+def test_a_file_that_has_grown_is_continued(db: Path, tmp_path: Path) -> None:
+    whole = ORDERS.read_bytes()
+    growing = tmp_path / "growing.pcap"
+    growing.write_bytes(whole[: len(whole) // 2])
+    assert run("replay", growing, "--db", db).code == 1
+    growing.write_bytes(whole)
+    result = run("replay", growing, "--db", db)
+    assert result.code == 0
+    assert "went on from there" in result.out
+    at_once = tmp_path / "at-once.duckdb"
+    run("replay", ORDERS, "--db", at_once)
+    for table in ("messages", "order_events", "fill_events", "losses"):
+        wanted = rows(at_once, f"SELECT * FROM {table} ORDER BY ALL")
+        assert rows(db, f"SELECT * FROM {table} ORDER BY ALL") == wanted, table
+
+
+# --- replay into what is not ours -----------------------------------------------------------------------------------------
+
+
+def test_a_database_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "text.duckdb"
+    text.write_text("hello, this is text\n" * 5)
+    other = tmp_path / "other.duckdb"
+    duckdb.connect(str(other)).execute("CREATE TABLE t AS SELECT 1 AS i").close()
+    for file in (text, other):
+        before = file.read_bytes()
+        for call in (("replay", ORDERS), ("query", "SELECT 1"), ("tail",), ("export", tmp_path / "x.csv")):
+            result = run(*call, "--db", file)
+            assert result.code == 1
+            assert str(file) in result.error
+            assert "--db" in result.error
+        assert file.read_bytes() == before
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["other.duckdb", "text.duckdb"]
+
+
+def test_a_database_of_a_newer_version(db: Path) -> None:
+    run("replay", ORDERS, "--db", db)
+    with duckdb.connect(str(db)) as connection:
+        connection.execute("UPDATE _sniffer.state SET format = 99")
+    for call in (("replay", ORDERS), ("query", "SELECT 1"), ("tail",)):
+        result = run(*call, "--db", db)
+        assert result.code == 1
+        assert "format 99" in result.error
+        assert "upgrade" in result.error
+
+
+def test_a_folder_or_a_missing_folder_as_database(tmp_path: Path) -> None:
+    assert "--db" in run("replay", ORDERS, "--db", tmp_path).error
+    result = run("replay", ORDERS, "--db", tmp_path / "nope" / "x.duckdb")
+    assert result.code == 1
+    assert str(tmp_path / "nope") in result.error
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Path:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk takes the right to mount: {mounted.stderr.strip()}")
+    try:
+        yield folder  # type: ignore[misc]
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_one_line_and_what_was_published_stays(small_disk: Path) -> None:
+    db = small_disk / "orders.duckdb"
+    assert run("replay", ORDERS, "--db", db).code == 0
+    before = rows(db, "SELECT * FROM order_events ORDER BY ALL")
+    filling = small_disk / "filling"
+    filling.write_bytes(bytes(6_500_000))
+    result = run("replay", PCAPS / "demo" / "demo.pcap.gz", "--db", db, "--keep", "all")
+    assert result.code == 1
+    assert str(db) in result.error
+    assert rows(db, "SELECT * FROM order_events ORDER BY ALL") == before
+    filling.unlink()
+    assert run("replay", PCAPS / "websocket" / "binance-orders-compressed.pcap", "--db", db).code == 0
+
+
+# --- reading --------------------------------------------------------------------------------------------------------------
+
+
+def test_query_in_every_format(loaded: Path) -> None:
+    sql = "SELECT symbol, price, reason FROM orders WHERE order_id IN ('7012', '7004') AND price < 1000"
+    assert json.loads(run("query", sql, "--db", loaded, "--format", "json").out) == {
+        "symbol": "EXMUSDT", "price": "7.25", "reason": "Unknown order sent.",
+    }  # fmt: skip
+    assert run("query", sql, "--db", loaded, "--format", "csv").out == "symbol,price,reason\nEXMUSDT,7.25,Unknown order sent.\n"
+    assert run("query", sql, "--db", loaded, "--format", "markdown").out.splitlines()[1] == "|---|---:|---|"
+    assert run("query", sql, "--db", loaded).out.endswith("(1 row)\n")
+
+
+def test_query_of_a_database_that_is_not_there(tmp_path: Path) -> None:
+    result = run("query", "SELECT 1", "--db", tmp_path / "nope.duckdb")
+    assert result.code == 1
+    assert "sniffer replay" in result.error
+    assert not list(tmp_path.glob("nope*"))
+
+
+def test_an_error_in_a_query_is_one_line(loaded: Path) -> None:
+    result = run("query", "SELECT nope FROM orders", "--db", loaded)
+    assert result.code == 1
+    assert '"nope"' in result.error
+
+
+def test_export_and_not_over_what_is_there(loaded: Path, tmp_path: Path) -> None:
+    target = tmp_path / "fills.csv"
+    assert run("export", target, "--db", loaded).out == f"wrote {target}\n"
+    result = run("export", target, "--db", loaded)
+    assert result.code == 2
+    assert "--force" in result.error
+    assert run("export", target, "--db", loaded, "--force").code == 0
+    assert len(target.read_text().splitlines()) == 1 + 5
+
+
+def test_decode(tmp_path: Path) -> None:
+    message = tmp_path / "event.json"
+    message.write_text(
+        '{"e":"executionReport","E":1700000000123,"s":"EXMUSDT","c":"mine-1","S":"BUY","o":"LIMIT","f":"GTC","q":"2.50","p":"0.10",'
+        '"P":"0","F":"0","g":-1,"C":"","x":"NEW","X":"NEW","r":"NONE","i":77,"l":"0","z":"0","L":"0","n":"0","N":null,'
+        '"T":1700000000123,"t":-1,"I":1,"w":true,"m":false,"M":false,"O":1700000000123,"Z":"0","Y":"0","Q":"0"}'
+    )
+    result = run("decode", "--venue", "binance-spot", message)
+    row = json.loads(result.out)
+    assert (result.code, row["file"], row["table"]) == (0, str(message), "order_events")
+    assert (row["price"], row["quantity"], row["order_id"]) == ("0.10", "2.50", "77")
+    message.write_text('{"e":"executionReport","s":"EXMUSDT","X":"NEW","x":"NEW","i":77,"p":"many"}')
+    broken = run("decode", "--venue", "binance-spot", message)
+    assert broken.code == 1
+    assert broken.error.startswith(str(message))
+
+
+# --- signals, pipes, terminals: in a process of its own -------------------------------------------------------------------
+
+
+def call(command: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """A shell command in which `sniffer` is the program."""
+    script = f"sniffer() {{ {PROGRAM[0]} -c '{PROGRAM[2]}' \"$@\"; }}; set -o pipefail; {command}"
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30, **options)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.parametrize(
+    "pipe",
+    [
+        'sniffer query "SELECT range FROM range(200000)" --db {db} | head -1',
+        'sniffer query "SELECT 1" --db {db} --format csv | true',
+        "sniffer --help | true",
+        "sniffer tail --db {db} --json | true",
+    ],
+)
+def test_a_reader_that_has_seen_enough(loaded: Path, pipe: str) -> None:
+    done = call(pipe.format(db=loaded))
+    assert done.stderr == ""
+    assert done.returncode in (0, 1)
+
+
+def test_letters_that_the_output_cannot_write_are_escaped(loaded: Path) -> None:
+    done = call(f"""PYTHONUTF8=0 PYTHONIOENCODING=ascii sniffer query "SELECT 'ü' AS a" --db {loaded}""")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\xfc" in done.stdout
+
+
+def interrupt(*arguments: str | Path, after: float, **options: int) -> Result:
+    process = subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    time.sleep(after)
+    assert process.poll() is None, "it has ended too early"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    return Result(process.returncode, out, err)
+
+
+def test_ctrl_c_ends_tail_in_order(loaded: Path) -> None:
+    result = interrupt("tail", "--db", loaded, after=1.5)
+    assert (result.code, result.err) == (0, "")
+
+
+def test_ctrl_c_ends_a_long_query_without_a_word(loaded: Path) -> None:
+    sql = "SELECT sum(a.range * b.range) FROM range(10000000) AS a, range(10000) AS b"
+    result = interrupt("query", sql, "--db", loaded, after=1.5)
+    assert result.code == -signal.SIGINT
+    assert (result.out, result.err) == ("", "")
+
+
+def test_ctrl_c_ends_a_replay_that_waits_and_what_came_is_stored(db: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, ORDERS.read_bytes()[:6000])
+    try:
+        result = interrupt("replay", "-", "--db", db, after=1.5, stdin=reading)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert result.code == 130
+    assert "interrupted" in result.error
+    assert rows(db, "SELECT count(*) > 0 FROM order_events") == [(True,)]
+
+
+def in_terminal(*arguments: str | Path, columns: int) -> str:
+    """What a terminal shows of a call."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}
+    process = subprocess.Popen([*PROGRAM, *arguments], stdout=child, stderr=child, env=environment)
+    os.close(child)
+    shown = b""
+    try:
+        while piece := os.read(parent, 65536):
+            shown += piece
+    except OSError:  # the other end is closed: Linux says EIO
+        pass
+    os.close(parent)
+    assert process.wait(10) == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_a_table_fits_the_terminal(loaded: Path) -> None:
+    narrow = in_terminal("query", "SELECT * FROM fills WHERE trade_id = '503'", "--db", loaded, columns=60)
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert re.search(r"^trade_id +503$", narrow, flags=re.MULTILINE)
+    piped = run("query", "SELECT * FROM fills WHERE trade_id = '503'", "--db", loaded).out
+    assert len(piped.splitlines()) == 4, "a pipe gets the table as wide as it is"
+
+
+def test_replay_shows_a_bar_on_a_terminal_only(db: Path) -> None:
+    shown = in_terminal("replay", PCAPS / "demo" / "demo.pcap.gz", "--db", db, columns=100)
+    assert "replaying" in shown
+    assert "order events" in shown
+    shutil.rmtree(f"{db}.d", ignore_errors=True)
+    assert run("replay", ORDERS, "--db", db).err == ""
