@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from sniffer.model import CHECKSUM_UNKNOWN, Packet
@@ -59,6 +59,19 @@ def take_apart(packets: Iterable[Packet], link_header: int = 14) -> list[Cut]:
             Cut(time, source, destination, (ports[0], ports[1]), seq, ack, flags, window, data[start + 20 : end], payload)
         )
     return cuts
+
+
+def sound(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """The packets of link type RAW that are whole, and whose checksums are right: what a receiver's kernel takes."""
+    for packet in packets:
+        data = packet[2]
+        if len(data) < 40 or data[0] != 0x45 or data[9] != 6 or _checksum(data[:20]):
+            continue
+        length = int.from_bytes(data[2:4], "big") - 20
+        tcp = data[20 : 20 + length]
+        whole = len(tcp) == length >= 20 and not int.from_bytes(data[6:8], "big") & 0x3FFF
+        if whole and (packet[4] != CHECKSUM_UNKNOWN or not _checksum(data[12:20] + struct.pack("!HH", 6, length) + tcp)):
+            yield packet
 
 
 def put_together(cuts: Iterable[Cut]) -> list[Packet]:

@@ -226,6 +226,12 @@ def check_equal(found: Messages, talks: list[Talk]) -> None:
             check_same([one for one in said if one[0] == "pong"], [("pong", ping) for ping in talk.pings(peer)], where)
 
 
+def in_order(some: list[Said], of: list[Said]) -> bool:
+    """Whether `some` can be had from `of` by leaving messages out."""
+    rest = iter(of)
+    return all(said in rest for said in some)
+
+
 def check_same(found: list[Said], expected: list[Said], where: str) -> None:
     """Two lists of messages are the same; of megabytes, pytest's own comparison would say too much."""
     if found != expected:

@@ -21,13 +21,14 @@ from tests.live.live_tools import (
     Messages,
     Recording,
     check_equal,
+    in_order,
     rows,
     seeds,
     sniffer_command,
     stored,
     tcpdump,
 )
-from tests.live.live_traffic import PAIRS, Plan, Said, Talk, listen, ports, run
+from tests.live.live_traffic import PAIRS, Plan, Talk, listen, ports, run
 from tests.reading import Reading, Seen, read_packets
 
 pytestmark = LIVE
@@ -175,12 +176,6 @@ def intact(tmp_path: Path, seed: int) -> tuple[list[Cut], Reading]:
     whole = read_packets(live_mangle.put_together(cuts))
     check_equal(messages(whole), talks)
     return cuts, whole
-
-
-def in_order(some: list[Said], of: list[Said]) -> bool:
-    """Whether `some` can be had from `of` by leaving messages out."""
-    rest = iter(of)
-    return all(said in rest for said in some)
 
 
 def timed(seen: Seen, sender: Sender) -> list[tuple[str, bytes, int]]:
