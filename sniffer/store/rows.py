@@ -21,6 +21,9 @@ _ARROW: Final[dict[str, pa.DataType]] = {
     "VARCHAR[]": pa.list_(pa.string()),
 }
 
+_POOL: Final = pa.system_memory_pool()
+"""Arrow's own pool would keep what was freed from everything else."""
+
 
 def schemas(connection: duckdb.DuckDBPyConnection) -> dict[str, pa.Schema]:
     """The tables of `_sniffer` in the current database: name to columns, in order, without the column `batch`."""
@@ -45,7 +48,7 @@ def to_arrow(table: str, schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> 
     arrays = []
     for field, values in zip(schema, columns, strict=True):
         try:
-            arrays.append(pa.array(values, field.type))
+            arrays.append(pa.array(values, field.type, memory_pool=_POOL))
         except (pa.ArrowException, ArithmeticError, TypeError, ValueError) as error:
             raise StoreError(
                 f"{table}.{field.name}: a value does not fit {field.type}, nothing of this batch is stored: {error}"

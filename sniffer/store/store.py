@@ -110,8 +110,14 @@ class Store:
                 )
             self._current.put_connections(connection, batch.connections, number)
             orders = self._current.put_orders(connection, batch.order_events, number)
-            connection.execute("DELETE FROM _sniffer.position WHERE capture_id = ?", [position.capture_id])
-            connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?)", [*position[:3], list(position.fingerprint)])
+            if before is not None and before.fingerprint == position.fingerprint:
+                moved = "UPDATE _sniffer.position SET packets = ?, complete = ? WHERE capture_id = ?"
+                connection.execute(moved, [position.packets, position.complete, position.capture_id])
+            else:
+                connection.execute("DELETE FROM _sniffer.position WHERE capture_id = ?", [position.capture_id])
+                connection.execute(
+                    "INSERT INTO _sniffer.position VALUES (?, ?, ?, ?)", [*position[:3], list(position.fingerprint)]
+                )
             connection.execute(
                 "UPDATE _sniffer.state SET batch = ?, next_key = ?, newest = make_timestamp_ns(?)",
                 [number, self._current.book.next_key, newest or None],
