@@ -90,6 +90,8 @@ class Pipeline:
         self._dirty: dict[int, Connection] = {}
         self._position: Position
         self._skip = 0
+        self._ticked = 0
+        self._stored_tick = 0
         self._ended = False
         self._stored: frozenset[tuple[object, ...]] = frozenset()
         self._packets = 0
@@ -117,7 +119,8 @@ class Pipeline:
                 self._load(block)
             else:
                 self._go_on()
-                self._take(self._engine.tick(time.time_ns() - IDLE_LAG))
+                self._ticked = time.time_ns() - IDLE_LAG
+                self._take(self._engine.tick(self._ticked))
             self._note_drops(source)
             if block and self._packets <= self._skip:
                 self._forget()
@@ -153,6 +156,7 @@ class Pipeline:
             known = None
         capture_id = known.capture_id if known else fingerprint[-1]
         self._skip = known.packets if known else 0
+        self._stored_tick = known.ticked if known else 0
         self._ended = known is not None and known.complete
         self._position = Position(capture_id, self._skip, False, fingerprint)
         self.summary.capture_id = capture_id
@@ -174,6 +178,7 @@ class Pipeline:
             return
         if fresh_from <= 0:
             self._go_on()
+        self._ticked = 0
         self._packets += len(block)
         self._bytes += sum([packet[3] for packet in block])
         if self._started_at is None:
@@ -188,7 +193,13 @@ class Pipeline:
 
         Most of all messages that nobody had acknowledged yet. Decoding is deterministic, so ending a copy shows them.
         """
-        if self._ended and self._packets >= self._skip:
+        if self._packets < self._skip:
+            return
+        if self._stored_tick:
+            self._take(self._engine.tick(self._stored_tick))
+            self._stored_tick = 0
+            self._forget()
+        if self._ended:
             self._ended = False
             engine, examiner = copy.deepcopy((self._engine, self._examiner))
             output, ended = engine.finish(), Batch()
@@ -257,7 +268,7 @@ class Pipeline:
         batch.capture = CaptureRow(
             capture_id, source.name, self._started_at, self._ended_at, self._packets, self._bytes, self._kernel_drops
         )
-        self._position = self._position._replace(packets=self._packets, complete=complete)
+        self._position = self._position._replace(packets=self._packets, complete=complete, ticked=self._ticked)
         self._target.append(batch, self._position)
         self._count(batch)
         self._batch = Batch()

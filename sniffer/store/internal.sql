@@ -57,7 +57,8 @@ CREATE TABLE position (            -- how far each capture has been loaded; comm
     capture_id  VARCHAR,
     packets     BIGINT,
     complete    BOOLEAN,
-    fingerprint VARCHAR[]
+    fingerprint VARCHAR[],
+    ticked      BIGINT             -- ns; what time alone brought forth behind these packets is stored up to here
 );
 
 CREATE TABLE sealed (              -- the Parquet files that belong to this database, and no other file does
