@@ -111,13 +111,11 @@ class Store:
             self._current.put_connections(connection, batch.connections, number)
             orders = self._current.put_orders(connection, batch.order_events, number)
             if before is not None and before.fingerprint == position.fingerprint:
-                moved = "UPDATE _sniffer.position SET packets = ?, complete = ? WHERE capture_id = ?"
-                connection.execute(moved, [position.packets, position.complete, position.capture_id])
+                moved = "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ? WHERE capture_id = ?"
+                connection.execute(moved, [position.packets, position.complete, position.ticked, position.capture_id])
             else:
                 connection.execute("DELETE FROM _sniffer.position WHERE capture_id = ?", [position.capture_id])
-                connection.execute(
-                    "INSERT INTO _sniffer.position VALUES (?, ?, ?, ?)", [*position[:3], list(position.fingerprint)]
-                )
+                connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?, ?)", [*position])
             connection.execute(
                 "UPDATE _sniffer.state SET batch = ?, next_key = ?, newest = make_timestamp_ns(?)",
                 [number, self._current.book.next_key, newest or None],
@@ -211,8 +209,12 @@ class Store:
         self._number, self._newest = connection.execute(
             "SELECT batch, coalesce(epoch_ns(newest), 0) FROM _sniffer.state"
         ).fetchall()[0]
-        stored = connection.execute("SELECT capture_id, packets, complete, fingerprint FROM _sniffer.position").fetchall()
-        self._positions = {one: Position(one, packets, complete, tuple(digests)) for one, packets, complete, digests in stored}
+        stored = connection.execute(
+            "SELECT capture_id, packets, complete, fingerprint, ticked FROM _sniffer.position"
+        ).fetchall()
+        self._positions = {
+            one: Position(one, packets, complete, tuple(digests), ticked) for one, packets, complete, digests, ticked in stored
+        }
         counts = " + ".join(f"(SELECT count(*) FROM _sniffer.{table})" for table in EVENTS)
         self._rows = connection.execute(f"SELECT {counts}").fetchall()[0][0]
         self._current = Current(connection, self._files.folder, self._schemas)
