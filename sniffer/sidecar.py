@@ -144,9 +144,11 @@ class _Child:
             self._process.terminate()
         while self._process.exitcode is None:
             self.next_word()
-        if self._process.exitcode and not isinstance(self._result, SnifferError):
+        code = self._process.exitcode
+        if code and not isinstance(self._result, SnifferError):
+            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             return SnifferError(
-                f"the {self._name} process ended unexpectedly; what it had written is safe, and a new run goes on from there"
+                f"the {self._name} process ended unexpectedly ({how}); what it had written is safe, a new run goes on from there"
             )
         return self._result
 
