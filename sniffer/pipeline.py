@@ -361,11 +361,11 @@ def count(counter: Counter[Kind], kind: Kind, times: int, other: Kind) -> None:
 
 
 def digests(packets: list[Packet]) -> tuple[str, ...]:
-    """A digest of the first 1, 2, ... packets: time, length and bytes. Of no packets: of nothing."""
+    """A digest of the first 1, 2, ... packets: time, link type, length and bytes. Of no packets: of nothing."""
     running = hashlib.blake2b(digest_size=16)
     found = []
-    for at, _, data, length, _ in packets:
-        running.update(f"{at} {length} ".encode())
+    for at, link_type, data, length, _ in packets:
+        running.update(f"{at} {link_type} {length} ".encode())
         running.update(data)
         found.append(running.copy().hexdigest())
     return tuple(found) or (running.hexdigest(),)
