@@ -148,7 +148,7 @@ class _Child:
         if code and not isinstance(self._result, SnifferError):
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             return SnifferError(
-                f"the {self._name} process ended unexpectedly ({how}); what it had written is safe, a new run goes on from there"
+                f"the {self._name} process ended unexpectedly ({how}); what it had written is safe; a new run goes on"
             )
         return self._result
 

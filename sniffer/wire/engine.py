@@ -15,6 +15,7 @@ from sniffer.config import SECOND, Limits
 from sniffer.model import Loss, Packet
 from sniffer.wire.connection import Connection, Delivery
 from sniffer.wire.heads import read_heads
+from sniffer.wire.opening import Openings
 from sniffer.wire.packet import ACK, FIN, RST, SYN, PacketDecoder, Segment, endpoints
 from sniffer.wire.reassembly import HALF_SPACE, SEQUENCE_MASK, Stream
 from sniffer.wire.side import Side
@@ -58,6 +59,7 @@ class Engine:
         nobody = Stream(self._limits)
         self._unwatched: Entry = (nobody, nobody, None)
         self._unwatched_flows = 0
+        self._openings = Openings(self._limits)
         self._decoder = PacketDecoder(self._limits, self._lose)
         self._losses: list[Loss] = []
         self._touched: list[Connection] = []
@@ -144,6 +146,8 @@ class Engine:
     def finish(self, reason: str = CAPTURE_ENDED) -> Output:
         """The capture ends: all connections end with it."""
         self._decoder.flush()
+        for segment in self._openings.due(None):
+            self._segment(segment)
         for connection in list(self.connections.values()):
             self._end(connection, self._now, reason)
         return self._output()
@@ -153,23 +157,28 @@ class Engine:
         segment = self._decoder.decode(packet)
         if segment is None:
             return
-        flow = self._flow_of(segment)
+        entry = self._flows.get(segment.flow)
+        if entry is not None and entry[2] is not None and segment.flags & SYN and self._is_another(segment, entry[2]):
+            self._end(entry[2][2], segment.time, "its addresses and ports were used again")
+            entry = None
+        if entry is not None:
+            self._segment(segment)
+        elif self._watch is not None and not self._watch(segment.flow):
+            self._ignore(segment.flow)
+        else:
+            for turn in self._openings.add(segment, reversed_flow(segment.flow)):
+                self._segment(turn)
+
+    def _segment(self, segment: Segment) -> None:
+        """A segment whose turn it is."""
+        entry = self._flows.get(segment.flow)
+        flow = entry[2] if entry is not None else self._open(segment)
         if flow is None:
             return
         side, peer, connection = flow
         connection.last_seen = max(connection.last_seen, segment.time)
         connection.segment(side, peer, segment)
         self._touch(connection)
-
-    def _flow_of(self, segment: Segment) -> Flow | None:
-        entry = self._flows.get(segment.flow)
-        if entry is None:
-            return self._open(segment)
-        flow = entry[2]
-        if flow is not None and segment.flags & SYN and self._is_another(segment, flow):
-            self._end(flow[2], segment.time, "its addresses and ports were used again")
-            return self._open(segment)
-        return flow
 
     def _touch(self, connection: Connection) -> None:
         if not connection.touched:
@@ -190,9 +199,6 @@ class Engine:
     def _open(self, segment: Segment) -> Flow | None:
         """A flow that is not in the table."""
         key = segment.flow
-        if self._watch is not None and not self._watch(key):
-            self._ignore(key)
-            return None
         if segment.flags & RST or (segment.flags & FIN and not segment.payload):
             return None  # the tail of a connection that is gone
         if len(self.connections) >= self._limits.connections:
@@ -259,6 +265,8 @@ class Engine:
     def _deliver(self) -> None:
         """Take from each connection what has become whole."""
         now = self._now
+        for segment in self._openings.due(now):
+            self._segment(segment)
         for connection in self._waiting:  # time alone may bring something forth
             self._touch(connection)
         self._waiting = []

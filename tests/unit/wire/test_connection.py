@@ -415,6 +415,7 @@ def test_too_many_connections() -> None:
         output = engine.feed([flow.put("client", SYN).packet()])
         closed += len(output.closed)
         assert len(engine.connections) <= 50
+    closed += len(engine.tick(SECOND).closed)
     assert closed == 450
     assert {connection.opened_at for connection in engine.connections.values()} == set(range(450_000, 500_000, 1000))
 
@@ -438,6 +439,7 @@ def test_connections_end_by_silence() -> None:
     scan = Flow((b"\x0a\0\0\3", 999))
     engine.feed([*flow.packets(), scan.put("client", SYN).packet()])
     last = max(sent.time for sent in flow.sent)
+    engine.tick(last + SECOND)
     assert len(engine.connections) == 2
     assert [connection.client_address[1] for connection in engine.tick(last + 20 * SECOND).closed] == [999]
     assert not engine.tick(last + 99 * SECOND).closed
