@@ -9,6 +9,7 @@ from sniffer.config import SECOND, Limits
 from sniffer.wire.pieces import CONFLICT
 from sniffer.wire.reassembly import NOT_CAPTURED, SEQUENCE_SPACE, Stream, sequence_difference
 from sniffer.wire.stream import End, Gap, Item
+from tests.cost import assert_grows_linearly
 
 MS = 1_000_000
 WAIT = Limits().gap_wait
@@ -303,6 +304,4 @@ def test_hostile_order_costs_no_more_than_its_length(kind: str) -> None:
                 one.segment(1, seq, b"abcd" if kind == "copies" else b"aXcd")
         return clock.process_time() - begin
 
-    run(1000)
-    small, large = min(run(2000) for _ in range(3)), min(run(8000) for _ in range(3))
-    assert large < 12 * small, (small, large)
+    assert_grows_linearly(run, 2000)
