@@ -2,7 +2,7 @@
 
 DuckDB and the disk release the interpreter; measured on two cores, a replay takes a fifth less time. Calls are carried out in
 their order. At most one append waits while another is carried out, so the rows that are held stay few; an error is raised by
-the call after the one that it belongs to, and nothing that came behind it is carried out.
+a call after the one that it belongs to, and by each one from then on: nothing that came behind it is carried out.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class BackgroundStore:
 
     def _later(self, call: Callable[..., None], *arguments: Any) -> None:
         self._settle(WAITING - 1)
+        if self._failed is not None and not self._waiting:
+            raise self._failed
         self._waiting.append(self._thread.submit(self._unless_failed, call, *arguments))
 
     def _unless_failed(self, call: Callable[..., None], *arguments: Any) -> None:
