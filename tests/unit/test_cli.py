@@ -394,8 +394,9 @@ def test_letters_that_the_output_cannot_write_are_escaped(loaded: Path) -> None:
     assert "\\xfc" in done.stdout
 
 
-def interrupt(*arguments: str | Path, after: float, **options: int) -> Result:
-    process = subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+def interrupt(*arguments: str | Path, after: float, stdin: int | None = None) -> Result:
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([*PROGRAM, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, text=True)
     time.sleep(after)
     assert process.poll() is None, "it has ended too early"
     process.send_signal(signal.SIGINT)
