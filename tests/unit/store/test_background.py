@@ -55,7 +55,7 @@ class Recorder:
 
 def make() -> tuple[Recorder, BackgroundStore]:
     recorder = Recorder()
-    return recorder, BackgroundStore(cast(Store, recorder))
+    return recorder, BackgroundStore(cast("Store", recorder))
 
 
 def test_calls_are_carried_out_in_their_order_and_all_before_the_close() -> None:
@@ -102,12 +102,14 @@ def test_an_error_is_raised_later_and_nothing_behind_it_is_carried_out() -> None
     recorder, store = make()
     recorder.fail_at = 1
     store.append(Batch(), AT)
-    with pytest.raises(StoreError, match="disk full"):
-        for _ in range(3):
-            store.append(Batch(), AT._replace(packets=2))
-    with pytest.raises(StoreError, match="disk full"):
+
+    def go_on() -> None:
         while True:
-            store.publish()
+            store.append(Batch(), AT._replace(packets=2))
+
+    for _ in range(2):
+        with pytest.raises(StoreError, match="disk full"):
+            go_on()
     store.close()
     assert recorder.calls == ["append 1", "close"]
 
