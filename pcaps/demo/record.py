@@ -1,7 +1,7 @@
 """Records the demo's traffic again: `python -m pcaps.demo.record`, on a machine with tcpdump, as one that may capture.
 
-Unlike the other captures it is real traffic, so it is never the same twice; what it must hold stands in `truth.json.gz`, which the
-simulated exchange writes of its own books.
+Unlike the other captures it is real traffic, so it is never the same twice; what it must hold stands in `truth.json.gz`,
+which the simulated exchange writes of its own books.
 """
 
 from __future__ import annotations
