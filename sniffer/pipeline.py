@@ -31,8 +31,6 @@ APPEND_ROWS: Final = 5_000
 at 278 MB with 50,000 and at 183 with 10,000; more than this gains nothing in time."""
 SUMMARY_KINDS: Final = 1000
 """Different losses, hosts and reasons that a summary counts one by one: a live run has no end, and traffic names its hosts."""
-SUMMARY_KINDS: Final = 1000
-"""Different losses, hosts and reasons that a summary counts one by one: a live run has no end, and traffic names its hosts."""
 IDLE_LAG: Final = SECOND
 """Where a live source is idle, capture time is taken to be the wall clock less this: the journal is written well within."""
 
