@@ -27,8 +27,9 @@ SNIFFER = str(Path(sys.executable).with_name("sniffer"))
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("SNIFFER_TEST_ROUNDS", "1"))
 """How many times as much random traffic as by default."""
-SEED = int(os.environ.get("SNIFFER_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-"""The seed of all that is random here: a new one each time, so a failure's printed seed must be given to see it again."""
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # the same in all processes of a run
+SEED = int(os.environ.get("SNIFFER_TEST_SEED", "0")) or random.Random(_RUN).randrange(1, 10**6)
+"""The seed of all that is random here: a new one in each run, so a failure's seed must be given to see it again."""
 PATIENCE = 20.0
 """Seconds that a test waits for something that should take less than one."""
 
