@@ -102,9 +102,9 @@ class Background:
     """A program that runs beside a measurement; leaving the `with` block ends it."""
 
     def __init__(self, command: Sequence[str | Path]) -> None:
-        self._files = contextlib.ExitStack()
-        self._errors = self._files.enter_context(tempfile.TemporaryFile())
-        self._output = self._files.enter_context(tempfile.TemporaryFile())
+        self._files = files = contextlib.ExitStack()
+        self._errors = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  closed by the stack
+        self._output = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  closed by the stack
         self.process = subprocess.Popen(
             [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._errors
         )
@@ -122,6 +122,11 @@ class Background:
     def errors(self) -> str:
         """What it has said on standard error so far."""
         return os.pread(self._errors.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    @property
+    def output(self) -> str:
+        """What it has said on standard output so far."""
+        return os.pread(self._output.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def wait_for(self, text: str, seconds: float = 15.0) -> None:
         """Until standard error says `text`. Raises `Failed`."""
@@ -141,4 +146,4 @@ class Background:
             raise Failed(f"{self.process.args!r} did not end within {seconds} s") from None
         if code:
             raise Failed(f"{self.process.args!r}: exit code {code}: {self.errors}")
-        return os.pread(self._output.fileno(), 1 << 20, 0).decode(errors="replace")
+        return self.output
