@@ -13,6 +13,7 @@ import struct
 import subprocess
 import termios
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -285,14 +286,14 @@ def test_a_folder_or_a_missing_folder_as_database(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Path:
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"a small disk takes the right to mount: {mounted.stderr.strip()}")
     try:
-        yield folder  # type: ignore[misc]
+        yield folder
     finally:
         subprocess.run(["umount", folder], check=True)
 
@@ -397,6 +398,9 @@ def test_letters_that_the_output_cannot_write_are_escaped(loaded: Path) -> None:
 def interrupt(*arguments: str | Path, after: float, stdin: int | None = None) -> Result:
     pipe = subprocess.PIPE
     process = subprocess.Popen([*PROGRAM, *arguments], stdin=stdin, stdout=pipe, stderr=pipe, text=True)
+    maps = Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and maps.exists() and b"duckdb" not in maps.read_bytes():  # it is still importing
+        time.sleep(0.02)
     time.sleep(after)
     assert process.poll() is None, "it has ended too early"
     process.send_signal(signal.SIGINT)
@@ -405,13 +409,13 @@ def interrupt(*arguments: str | Path, after: float, stdin: int | None = None) ->
 
 
 def test_ctrl_c_ends_tail_in_order(loaded: Path) -> None:
-    result = interrupt("tail", "--db", loaded, after=1.5)
+    result = interrupt("tail", "--db", loaded, after=0.8)
     assert (result.code, result.err) == (0, "")
 
 
 def test_ctrl_c_ends_a_long_query_without_a_word(loaded: Path) -> None:
     sql = "SELECT sum(a.range * b.range) FROM range(10000000) AS a, range(10000) AS b"
-    result = interrupt("query", sql, "--db", loaded, after=1.5)
+    result = interrupt("query", sql, "--db", loaded, after=0.8)
     assert result.code == -signal.SIGINT
     assert (result.out, result.err) == ("", "")
 
@@ -420,7 +424,7 @@ def test_ctrl_c_ends_a_replay_that_waits_and_what_came_is_stored(db: Path) -> No
     reading, writing = os.pipe()
     os.write(writing, ORDERS.read_bytes()[:6000])
     try:
-        result = interrupt("replay", "-", "--db", db, after=1.5, stdin=reading)
+        result = interrupt("replay", "-", "--db", db, after=0.8, stdin=reading)
     finally:
         os.close(reading)
         os.close(writing)

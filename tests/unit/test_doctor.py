@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from sniffer import doctor
 from sniffer.config import Settings
 from sniffer.doctor import Check, checks
 from sniffer.replay import replay_files
@@ -58,13 +57,13 @@ def test_the_privilege(
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(doctor.socket, "socket", Socket)
-    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    monkeypatch.setattr("sniffer.doctor.socket.socket", Socket)
+    monkeypatch.setattr("sniffer.doctor.sys.platform", "linux")
     assert saying(words, settings).state == state
 
 
 def test_another_system(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.sys, "platform", "darwin")
+    monkeypatch.setattr("sniffer.doctor.sys.platform", "darwin")
     assert saying("not Linux", settings).state == "WARN"
 
 
