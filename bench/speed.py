@@ -27,17 +27,19 @@ def figure(options: Options) -> Figure:
             runs["sniffer"].append(replay(made))
             if have_tshark():
                 runs["tshark"].append(tshark(made))
-        ratio = "no tshark"
+        ratio = cpu_ratio = "no tshark"
         if runs["tshark"]:
             ratios = [ours.seconds / theirs.seconds for ours, theirs in zip(runs["sniffer"], runs["tshark"], strict=True)]
             worst = max(worst, median(ratios))
             ratio = spread(ratios, "")
+            pairs = zip(runs["sniffer"], runs["tshark"], strict=True)
+            cpu_ratio = f"{median([ours.cpu / theirs.cpu for ours, theirs in pairs]):.2f}"
         cells = [
             spread([run.seconds for run in runs[name]]) if runs[name] else "" for name in ("sniffer", "tshark", "start-up")
         ]
         cpu = [f"{median([run.cpu for run in runs[name]]):.2f} s" if runs[name] else "" for name in ("sniffer", "tshark")]
         each = median([run.seconds for run in runs["sniffer"]]) - median([run.seconds for run in runs["start-up"]])
-        rows.append([kind, *cells[:2], ratio, *cpu, cells[2], f"{each / messages * 1e6:.2f} us"])
+        rows.append([kind, *cells[:2], ratio, *cpu, cpu_ratio, cells[2], f"{each / messages * 1e6:.2f} us"])
         raw[kind] = {"load": loads, "capture_bytes": made.bytes, "packets_file": made.path.name} | {
             name: [{"seconds": run.seconds, "cpu": run.cpu, "peak_rss": run.peak_rss} for run in found]
             for name, found in runs.items()
@@ -48,7 +50,17 @@ def figure(options: Options) -> Figure:
         goal=f"{messages:,} messages into DuckDB in at most {GOAL} of the time in which tshark lists the frames",
         found=f"{worst:.2f}" if worst else "no tshark to compare with",
         met=worst <= GOAL if judged else None,
-        columns=["traffic", "sniffer", "tshark", "ratio", "CPU sniffer", "CPU tshark", "start-up of sniffer", "a message"],
+        columns=[
+            "traffic",
+            "sniffer",
+            "tshark",
+            "ratio",
+            "CPU sniffer",
+            "CPU tshark",
+            "CPU ratio",
+            "start-up of sniffer",
+            "a message",
+        ],
         rows=rows,
         raw=raw,
     )
