@@ -140,6 +140,10 @@ class Background:
         """SIGINT, and what it has said on standard output. Raises `Failed` if it does not end well."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
+        return self.finish(seconds)
+
+    def finish(self, seconds: float = 60.0) -> str:
+        """Until it ends by itself, and what it has said on standard output. Raises `Failed` if it does not end well."""
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:

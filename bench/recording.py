@@ -59,9 +59,7 @@ def live(options: Options) -> Figure:
                 raise Failed(f"{' '.join(command)} did not start")
             with _recorder(folder, int(port)) as recorder:
                 before = sample(recorder.process.pid)
-                output, _ = generator.communicate("begin\n", timeout=3 * seconds + 30)
-                if generator.returncode:
-                    raise Failed(f"{' '.join(command)}: exit code {generator.returncode}")
+                output = _begin(generator, 3 * seconds + 30)
                 after = sample(recorder.process.pid)
                 stopping = time.monotonic()
                 recorder.stop()
@@ -99,7 +97,7 @@ def idle(options: Options) -> Figure:
         before = sample(recorder.process.pid)
         time.sleep(seconds)
         after = sample(recorder.process.pid)
-        said = traders.process.wait(60), traders.output
+        said = traders.finish()
         recorder.stop()
         drops = _drops(folder)
         with duckdb.connect(str(folder / "orders.duckdb"), read_only=True) as connection:
@@ -108,9 +106,9 @@ def idle(options: Options) -> Figure:
                 " FROM order_events WHERE kind = 'request' AND action = 'place'"
             ).fetchone()
     assert row is not None
-    placed = re.search(r"(\d+) orders placed", said[1])
-    if said[0] or placed is None or row[0] != int(placed[1]) or row[2] or drops:
-        raise Failed(f"placed, losses, kernel drops stored are {row[0]}, {row[2]}, {drops}; the demo says: {said[1]}")
+    placed = re.search(r"(\d+) orders placed", said)
+    if placed is None or row[0] != int(placed[1]) or row[2] or drops:
+        raise Failed(f"placed, losses, kernel drops stored are {row[0]}, {row[2]}, {drops}; the demo says: {said}")
     used = _percent(before, after)
     rate = row[0] / (row[1] / 1e9)
     return Figure(
@@ -138,6 +136,17 @@ def _recorder(folder: Path, port: int) -> Iterator[Background]:
         finally:
             with contextlib.suppress(Failed):  # its children end only with it if it is asked to end
                 recorder.stop()
+
+
+def _begin(generator: subprocess.Popen[str], patience: float) -> str:
+    """Let it send, and what it says in the end."""
+    try:
+        output, _ = generator.communicate("begin\n", timeout=patience)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"bench.generator did not end within {patience:g} s") from None
+    if generator.returncode:
+        raise Failed(f"bench.generator: exit code {generator.returncode}")
+    return output
 
 
 def _free_port() -> int:
