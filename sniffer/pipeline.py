@@ -26,7 +26,7 @@ Kind = TypeVar("Kind")
 
 FINGERPRINT_PACKETS: Final = 32
 """So many first packets tell one capture from another; captures from one interface may share the very first."""
-APPEND_ROWS: Final = 5_000
+APPEND_ROWS: Final = 4_000
 """Rows that are gathered at most before they go to the private file. They are Python objects of some kB each: a replay peaked
 at 278 MB with 50,000 and at 183 with 10,000; more than this gains nothing in time."""
 SUMMARY_KINDS: Final = 1000

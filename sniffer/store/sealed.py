@@ -24,7 +24,7 @@ ROWS: Final = 122_880
 """Recent rows that are sealed at once: DuckDB's row group."""
 BYTES: Final = 8_000_000
 """Arrow bytes of recent rows that are sealed at once: they take as much memory, and less than half of it in the file."""
-_ROW_GROUP: Final = 16_384
+_ROW_GROUP: Final = 8_192
 """Rows of a Parquet row group: its columns are held uncompressed until it is full. Measured: 40 MB less than with 122,880."""
 GRACE: Final = 3600
 """Seconds that a replaced file outlives its last listing."""
