@@ -12,7 +12,7 @@ GOAL = 0.2
 
 
 def figure(options: Options) -> Figure:
-    messages = 20_000 if options.quick else 500_000
+    messages = 5_000 if options.quick else 500_000
     rows: list[list[str]] = []
     raw: dict[str, object] = {}
     worst = 0.0
