@@ -337,20 +337,23 @@ def test_an_interrupt_ends_the_capture_there() -> None:
     assert sum(type(row).__name__ == "OrderEvent" for row in target.rows.elements()) == 42
 
 
-def test_kernel_drops_are_losses_as_they_grow() -> None:
+class Dropping(Source):
+    """The kernel has dropped 3 packets after the second block, and 10 after the third."""
+
+    def blocks(self) -> Iterator[list[Packet]]:
+        for number, block in enumerate(super().blocks()):
+            self.kernel_drops = (0, 3, 10)[min(number, 2)]
+            yield block
+
+
+def test_kernel_drops_are_losses_as_they_grow_and_once() -> None:
     packets = packets_of("websocket/binance-orders.pcap")
-
-    class Dropping(Source):
-        def blocks(self) -> Iterator[list[Packet]]:
-            for number, block in enumerate(super().blocks()):
-                self.kernel_drops = (0, 3, 3, 10)[min(number, 3)]
-                yield block
-
     target = Memory()
-    summary = load(target, Dropping(packets, 20))
-    reasons = sorted(row.reason for row in target.rows if isinstance(row, Loss))
-    assert reasons == [f"{count} packets dropped by the kernel before they could be read" for count in (3, 7)]
-    assert summary.losses.total() == 2
+    summary = load(target, Dropping(packets[:60], 20))
+    load(target, Dropping(packets, 20))
+    reasons = [row.reason for row in target.rows.elements() if isinstance(row, Loss) and row.layer == "kernel"]
+    assert sorted(reasons) == [f"{count} packets dropped by the kernel before they could be read" for count in (3, 7)]
+    assert sum(times for (layer, _), times in summary.losses.items() if layer == "kernel") == 2
 
 
 def test_rows_are_appended_as_they_gather_and_the_position_moves_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
