@@ -58,6 +58,7 @@ class Book:
         self._by_order_id: dict[tuple[str, str], list[Order]] = {}
         self._by_client_id: dict[tuple[str, str], list[Order]] = {}  # by time of their first event
         self._by_request: dict[tuple[int, str, int], Order] = {}
+        self._former: dict[int, str] = {}  # the client id before the latest amendment, under which a cancel may be under way
 
     def __len__(self) -> int:
         return len(self._open) + len(self._closed)
@@ -234,7 +235,9 @@ class Book:
                 bucket.sort(key=attrgetter("first_at"))
 
     def _rename(self, order: Order, client_order_id: str) -> None:
-        _discard(self._by_client_id, (order.venue, order.client_order_id), order)
+        _discard(self._by_client_id, (order.venue, self._former.pop(order.key, None)), order)
+        if order.client_order_id is not None:
+            self._former[order.key] = order.client_order_id
         order.client_order_id = client_order_id
         bucket = self._by_client_id.setdefault((order.venue, client_order_id), [])
         bucket.append(order)
@@ -251,6 +254,7 @@ class Book:
         self._closed.pop(order.key, None)
         _discard(self._by_order_id, (order.venue, order.order_id), order)
         _discard(self._by_client_id, (order.venue, order.client_order_id), order)
+        _discard(self._by_client_id, (order.venue, self._former.pop(order.key, None)), order)
         if order.request_id is not None and order.request_item is not None:
             place = (order.connection_id, order.request_id, order.request_item)
             if self._by_request.get(place) is order:

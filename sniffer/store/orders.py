@@ -9,6 +9,7 @@ The rules:
 - Requests say what a trader wants, not what is: a place request makes PENDING_NEW, a cancel request PENDING_CANCEL, until the
   venue answers; the price of an amend request counts when the venue confirms it. A rejected cancel restores the status it
   found; a rejected amend changes nothing; a rejected place is REJECTED, unless the venue has taken the order already.
+  Venues whose refusals say nothing of the order itself answer with a reason and no status.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def _apply_request(order: Order, event: OrderEvent, late: bool) -> None:
 def _apply_answer(order: Order, event: OrderEvent) -> None:
     status = event.status
     if event.kind == "response" and event.action in ("cancel", "amend"):
-        if status == "REJECTED":
+        if status == "REJECTED" or (status is None and event.reason is not None):
             if event.action == "cancel" and order.status == "PENDING_CANCEL" and order.resume_status is not None:
                 order.status, order.resume_status = order.resume_status, None
             return

@@ -194,6 +194,30 @@ def test_amend_that_renames_the_order() -> None:
     assert (order.client_order_id, order.status) == ("c2", "PENDING_CANCEL")
 
 
+def test_a_cancel_under_the_name_before_an_amendment() -> None:
+    """It was under way when the amendment gave the order another client id."""
+    cancel = request(5, "cancel", client_order_id="c", request_id="r5")
+    renamed = update(6, "NEW", "0", client_order_id="c2")
+    refusal = response(7, "cancel", client_order_id="c", request_id="r5", reason="Unknown order sent.")
+    order = one(PLACE, ACK, cancel, renamed, refusal)
+    assert (order.client_order_id, order.status, order.is_open, order.reason) == ("c2", "NEW", True, None)
+    taken = response(7, "cancel", client_order_id="c", request_id="r5")
+    assert one(PLACE, ACK, cancel, renamed, taken).status == "PENDING_CANCEL"
+    again = PLACE._replace(captured_at=T0 + 9 * MS, request_id="r9")
+    assert [order.client_order_id for order in fold(PLACE, ACK, renamed, again)] == ["c2", "c"]
+
+
+def test_names_that_are_gone_are_forgotten() -> None:
+    book = Book(1)
+    names = [update(2 + n, "NEW", "0", client_order_id=f"c{n % 3}") for n in range(20)]
+    book.fold([PLACE, ACK, *names], {})
+    assert len(book._by_client_id) == 2
+    book.fold([update(40, "CANCELED", client_order_id="c1")], {})
+    book.leave(T0 + 60_000 * MS)
+    assert not book._by_client_id
+    assert not book._former
+
+
 def test_rejected_place() -> None:
     order = one(PLACE, response(1, client_order_id="c", request_id="r0", status="REJECTED", reason="Insufficient balance."))
     assert (order.status, order.is_open, order.reason, order.closed_at) == ("REJECTED", False, "Insufficient balance.", T0 + MS)
