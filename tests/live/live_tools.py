@@ -21,7 +21,7 @@ import pytest
 
 import sniffer
 from sniffer.model import Sender
-from tests.live.live_traffic import PAIRS, Said, Talk
+from tests.live.live_traffic import PAIRS, Plan, Said, Talk, ports, run
 
 SNIFFER = str(Path(sys.executable).with_name("sniffer"))
 ROOT = Path(__file__).parents[2]
@@ -179,6 +179,20 @@ def tcpdump(*options: object, ports: Iterable[int], stdout: int | None = None) -
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+# --- a little traffic ------------------------------------------------------------------------------------------------------
+
+
+def chat(listening: list[socket.socket], seed: int = SEED, **plan: Any) -> list[Talk]:
+    """A little traffic."""
+    settings = {"connections": 3, "messages": 5, "largest": 2000} | plan
+    return run(Plan(seed, **settings), [socket.fromfd(one.fileno(), one.family, one.type) for one in listening])
+
+
+def options(listening: list[socket.socket], *more: object) -> list[object]:
+    """All messages of these servers, published at once."""
+    return ["--keep", "all", "--publish-interval", "0.1", *(x for port in ports(listening) for x in ("--port", port)), *more]
 
 
 # --- the database -----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tests.live.live_tools import (
     Recording,
     check_equal,
     in_order,
+    options,
     rows,
     seeds,
     sniffer_command,
@@ -34,11 +35,6 @@ from tests.reading import Reading, Seen, read_packets
 pytestmark = LIVE
 LATE = 150_000_000
 """Nanoseconds that a packet may be late: less than the 200 ms after which a hole is given up."""
-
-
-def only(listening_ports: list[int]) -> list[object]:
-    """Options for these ports alone."""
-    return [option for port in listening_ports for option in ("--port", port)]
 
 
 def captured(tmp_path: Path, plan: Plan) -> tuple[Path, list[Talk]]:
@@ -87,7 +83,7 @@ def test_replayed(tmp_path: Path, seed: int) -> None:
 def test_recorded(tmp_path: Path, seed: int) -> None:
     listening = listen(4)
     db = tmp_path / "orders.duckdb"
-    with Recording(db, "--keep", "all", *only(ports(listening))) as recording:
+    with Recording(db, *options(listening)) as recording:
         talks = run(Plan(seed, connections=20, wsproto=0.3), listening)
         done = recording.stop()
     assert done.code == 0, done
