@@ -7,10 +7,12 @@ a call after the one that it belongs to, and by each one from then on: nothing t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
+from sniffer.errors import StoreError
 from sniffer.model import Batch, Position
 from sniffer.store.store import Store
 
@@ -56,9 +58,13 @@ class BackgroundStore:
         """Carry out what waits, then `Store.close`. Raises the first error, after the store was closed."""
         try:
             self._settle(0)
-        finally:
+        except BaseException:
             self._thread.shutdown()
-            self._store.close()
+            with contextlib.suppress(StoreError):  # the first error is the cause
+                self._store.close()
+            raise
+        self._thread.shutdown()
+        self._store.close()
 
     def _later(self, call: Callable[..., None], *arguments: Any) -> None:
         self._settle(WAITING - 1)

@@ -198,7 +198,7 @@ class Files:
             try:
                 gid = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
             except KeyError:
-                raise StoreError(f"--group {group}: no such group on this machine") from None
+                raise StoreError(f"the setting group {group}: no such group on this machine") from None
         return uid, gid
 
     def _write(self, target: Path, source: int, mode: int, *, keep: bool = False) -> int:

@@ -74,15 +74,15 @@ def query(path: str | Path, sql: str) -> Result:
     try:
         folder = str(sealed_folder(Path(path).resolve())).replace("'", "''")
         connection.execute(f"SET allowed_directories = ['{folder}/']; SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
+        connection.execute("SET TimeZone = 'UTC'; SET lock_configuration = true")
         relation = connection.sql(sql)
         if relation is None:
             return Result([], [], [])
-        types = [str(kind) for kind in relation.types]
-        if "TIMESTAMP_NS" in types:
-            shown = [f"#{i}" if kind != "TIMESTAMP_NS" else _iso(f"#{i}") for i, kind in enumerate(types, 1)]
-            return Result(relation.columns, types, relation.project(", ".join(shown)).fetchall())
-        return Result(relation.columns, types, relation.fetchall())
+        names, types = relation.columns, [str(kind) for kind in relation.types]
+        shown = [_shown(f"#{i}", kind) for i, kind in enumerate(types, 1)]
+        if any(text != f"#{i}" for i, text in enumerate(shown, 1)):
+            relation = relation.project(", ".join(shown))
+        return Result([*names], types, relation.fetchall())
     except duckdb.Error as error:
         raise StoreError(f"query: {_first_lines(error)}") from None
     finally:
@@ -117,8 +117,11 @@ def _check_place(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         )
 
 
-def _iso(column: str) -> str:
-    return f"strftime({column}, '%Y-%m-%dT%H:%M:%S.%n')"
+def _shown(column: str, kind: str) -> str:
+    """How a column is fetched: DuckDB's client cuts nanoseconds off, and takes another package for times with a zone."""
+    if kind == "TIMESTAMP_NS":
+        return f"strftime({column}, '%Y-%m-%dT%H:%M:%S.%n')"
+    return f"{column}::VARCHAR" if "TIME ZONE" in kind else column
 
 
 def _first_lines(error: Exception) -> str:

@@ -123,6 +123,18 @@ def test_close_raises_what_went_wrong_last_and_closes_all_the_same() -> None:
     assert recorder.calls == ["publish", "close"]
 
 
+def test_a_close_that_fails_does_not_hide_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise StoreError("the last rows were not published")
+
+    recorder, store = make()
+    monkeypatch.setattr(recorder, "close", fail)
+    recorder.fail_at = 1
+    store.publish()
+    with pytest.raises(StoreError, match="disk full"):
+        store.close()
+
+
 def test_watch_says_nothing_while_the_store_is_at_work() -> None:
     recorder, store = make()
     assert store.watch() == "found"

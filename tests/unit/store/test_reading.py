@@ -52,6 +52,12 @@ def test_connect_shows_the_file_as_it_is_now(db: Path) -> None:
     assert sorted(path.name for path in db.parent.iterdir()) == ["orders.duckdb", "orders.duckdb.d"]
 
 
+def test_times_with_a_zone_are_shown(db: Path) -> None:
+    result = query(db, "SELECT TIMESTAMPTZ '2026-01-02 03:04:05+00' AS at, 7 AS number")
+    assert result.columns == ["at", "number"]
+    assert result.rows == [("2026-01-02 03:04:05+00", 7)]
+
+
 def test_connect_does_not_write(db: Path) -> None:
     before = db.read_bytes()
     with sniffer.connect(db) as connected:
