@@ -153,6 +153,9 @@ class Stream:
         if self._end_offset is None and offset >= self.offset:
             self._end_offset = offset
             self._finished = True
+            self._hole_acked_to = min(self._hole_acked_to, offset)  # the number that was acknowledged beyond it is the FIN's
+            if self._hole_acked_to <= self.offset:
+                self._hole_acked_since = None
         self.clean = False
 
     def reset(self, time: int, seq: int) -> bool:

@@ -55,6 +55,21 @@ def test_data_that_nobody_acknowledges_is_handed_on_after_a_wait() -> None:
     assert text(one.take(WAIT)) == b"abc"
 
 
+@pytest.mark.parametrize("rest", [b"", b"def"])
+def test_the_acknowledgement_of_a_fin_may_be_captured_before_it(rest: bytes) -> None:
+    """What it acknowledges beyond the last byte is the FIN, and no byte is missing."""
+    one = stream()
+    one.segment(0, 0, b"abc")
+    one.acknowledge(1, 4 + len(rest))
+    if rest:
+        one.segment(2, 3, rest)
+    one.fin(3, 3 + len(rest))
+    items = one.take(2 * WAIT) + one.end(3 * WAIT, "closed")
+    assert text(items) == b"abc" + rest
+    assert gaps(items) == []
+    assert one.extent == 3 + len(rest)
+
+
 def test_order_does_not_matter() -> None:
     one = stream()
     for seq in (6, 3, 0):
