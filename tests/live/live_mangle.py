@@ -156,10 +156,12 @@ def overlap(cuts: list[Cut], rng: random.Random, share: float = 0.3) -> list[Cut
     out = []
     for cut in cuts:
         if cut.payload and not cut.flags & (SYN | FIN) and rng.random() < share:
-            start = streams.offset(cut)
+            start, end = streams.offset(cut), streams.offset(cut) + len(cut.payload)
             stream = streams.bytes(cut.flow)
-            low = max(0, start - rng.choice([0, 1, rng.randint(0, 3000)]))
-            high = min(len(stream), start + len(cut.payload) + rng.choice([0, 1, rng.randint(0, 3000)]), low + _LARGEST)
+            room = max(0, _LARGEST - len(cut.payload))
+            low = max(0, start - min(rng.choice([0, 1, rng.randint(0, 3000)]), room))
+            room -= start - low
+            high = min(len(stream), end + min(rng.choice([0, 1, rng.randint(0, 3000)]), room))
             cut = cut._replace(seq=(cut.seq + low - start) % SPACE, payload=stream[low:high])
         out.append(cut)
     return out

@@ -94,9 +94,14 @@ def test_every_fill_is_shown_once(day: Day) -> None:
 
 
 def test_refusals_have_their_reason(day: Day) -> None:
-    wanted = {one["client_order_id"]: one["message"] for one in day.truth["refusals"] if one["method"] == "order.place"}
-    stored = rows(day.db, "SELECT client_order_id, reason FROM orders WHERE status = 'REJECTED' AND order_id IS NULL")
-    assert dict(stored) == wanted != {}
+    """Refused orders; those of a cancel-and-replace that was refused as a whole were never tried, and have none."""
+    refusals: dict[str, dict[str, str]] = {method: {} for method in ("order.place", "order.cancelReplace")}
+    for one in day.truth["refusals"]:
+        refusals.setdefault(one["method"], {})[one["client_order_id"]] = one["message"]
+    stored = dict(rows(day.db, "SELECT client_order_id, reason FROM orders WHERE status = 'REJECTED' AND order_id IS NULL"))
+    placed = refusals["order.place"]
+    assert {name: stored.pop(name, None) for name in placed} == placed != {}
+    assert stored.keys() <= refusals["order.cancelReplace"].keys()
 
 
 def test_accounts_are_told_apart(day: Day) -> None:
