@@ -402,7 +402,7 @@ def test_a_folder_and_a_missing_one(db: Path, tmp_path: Path) -> None:
         Store(tmp_path)
     with pytest.raises(StoreError, match=r"there is no folder .*missing; `mkdir -p`"):
         Store(tmp_path / "missing" / "orders.duckdb")
-    with pytest.raises(StoreError, match="--group nobody-has-it: no such group"):
+    with pytest.raises(StoreError, match="the setting group nobody-has-it: no such group"):
         Store(db, group="nobody-has-it")
 
 
