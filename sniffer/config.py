@@ -40,7 +40,7 @@ class Limits:
     gap_wait_unacknowledged: int = 60 * SECOND
     """A hole nobody acknowledges (one-sided capture) is given up after a minute: longer than any usual retransmission pause."""
     connections: int = 65_536
-    """Open connections; the one idle longest is closed first. One costs some 3 kB."""
+    """Open connections; the one idle longest is closed first. One costs some 5 kB."""
     idle_timeout: int = 24 * 3600 * SECOND
     """A connection silent for so long is taken as gone. Exchanges ping every few minutes and cut at 24 hours."""
     unfinished_timeout: int = 300 * SECOND
