@@ -21,8 +21,18 @@ from tests.unit.exchanges.binance_messages import (
     order,
     place,
     refusal,
+    report,
     trade,
 )
+
+FIXTURES: list[tuple[str, str, Any]] = [
+    ("binance-spot", "client", place()),
+    ("binance-spot", "server", answer(full())),
+    ("binance-spot", "client", ask("order.cancel", "r-2", symbol="ADAUSDC", orderId=5)),
+    ("binance-spot", "server", answer(canceled(), "r-2")),
+    ("binance-spot", "server", report()),
+    ("binance-spot", "server", {"subscriptionId": 2, "event": trade(X="FILLED", m=False)}),
+]
 
 
 def brief(row: Any) -> tuple[Any, ...]:
