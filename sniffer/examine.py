@@ -7,7 +7,8 @@ from operator import attrgetter
 from typing import Final
 
 from sniffer import exchanges
-from sniffer.exchanges.base import ALIASES, LOGIN, OTHER, Bounded, ConnectionFacts, Decoder, Venue
+from sniffer.exchanges.base import ALIASES, INSTRUMENTS, LOGIN, OTHER, Bounded, ConnectionFacts, Decoder, Venue
+from sniffer.exchanges.inflate import text_inside
 from sniffer.model import (
     OPCODE_CLOSE,
     OPCODE_HTTP,
@@ -61,6 +62,7 @@ class Examiner:
         self._account = account
         self._name_of = name_of
         self._aliases: Bounded[str] = Bounded(ALIASES)
+        self._instruments: Bounded[str] = Bounded(INSTRUMENTS)
         self._known: dict[int, _Examined] = {}
 
     def examine(self, connection: Connection, delivery: Delivery, batch: Batch) -> None:
@@ -104,8 +106,9 @@ class Examiner:
     def _decoder(self, venue: Venue, connection: Connection) -> Decoder:
         port = connection.server_address[1]
         facts = ConnectionFacts(
-            connection.id, connection.host, connection.path, port, self._account, self._name_of, self._aliases
-        )
+            connection.id, connection.host, connection.path, port,
+            self._account, self._name_of, self._aliases, self._instruments,
+        )  # fmt: skip
         return venue.decoder(facts)
 
     def _guess(self, connection: Connection, examined: _Examined, delivery: Delivery, batch: Batch) -> Delivery:
@@ -174,7 +177,7 @@ class Examiner:
 
     @staticmethod
     def _row(examined: _Examined, message: Message, kind: str) -> MessageRow:
-        """The message as it is kept: text where it is text, secrets out."""
+        """The message as it is kept: text where it is text or compressed text, secrets out."""
         venue, http = examined.venue, message.http
         text: str | None = None
         blob: bytes | None = None
@@ -183,6 +186,8 @@ class Examiner:
                 text = exchanges.redact(venue, message.sender, message.payload.decode())
             except UnicodeDecodeError:
                 blob = exchanges.redact_blob(venue, message.sender, message.payload)
+        elif (inside := text_inside(message.payload)) is not None:
+            text = exchanges.redact(venue, message.sender, inside)
         else:
             blob = exchanges.redact_blob(venue, message.sender, message.payload)
         return MessageRow(

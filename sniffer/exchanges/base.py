@@ -39,6 +39,8 @@ JOINED_BYTES: Final = 16 << 10
 """A request longer than this is not kept for the join; the longest order requests (batches of 20) take 8 kB."""
 ALIASES: Final = 4096
 """Listen keys whose API key is known, over all connections."""
+INSTRUMENTS: Final = 32_768
+"""Symbols known by a number, over all connections; OKX, options included, lists some 5,000."""
 
 
 class Decoded(NamedTuple):
@@ -97,7 +99,8 @@ class ConnectionFacts:
 
     `path` is the raw one of the upgrade request, secrets included; None where the capture starts too late to see it.
     `account` is the configured name, used until a key is seen. `name_of` turns a key into the name that the tables show.
-    `aliases`, shared by all decoders of a capture, holds which account a listen key was given to.
+    `aliases`, shared by all decoders of a capture, holds which account a listen key was given to; `instruments`, shared
+    likewise, which symbol a venue's number for it stands for (see `instruments.py`).
     """
 
     connection_id: int = 0
@@ -107,6 +110,7 @@ class ConnectionFacts:
     account: str | None = None
     name_of: Callable[[str], str] = account_without_salt
     aliases: Bounded[str] = field(default_factory=lambda: Bounded(ALIASES))
+    instruments: Bounded[str] = field(default_factory=lambda: Bounded(INSTRUMENTS))
 
 
 class Decoder(Protocol):
