@@ -18,5 +18,6 @@ limits       rate limits, counted
 formats      the exchange's messages, as binance-spot writes them
 api, streams its websockets: orders and events; market data and the older user stream
 exchange     the exchange itself, a program of its own
+tls          a certificate made on the spot, and clients that trust it
 options      settings and command-line options
 """

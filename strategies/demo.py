@@ -1,6 +1,8 @@
 """A trading day in small: an exchange in one process, a hundred strategies in another, and loopback between them.
 
-python -m strategies.demo --assets 100 --seconds 10 --rate 1.5 --port 9443 --seed 7
+python -m strategies.demo --assets 100 --seconds 10 --rate 1.5 --port 9443 --tls-port 9444 --seed 7
+
+With --tls-port, half of the strategies trade over `wss`; their keys go to the file that SSLKEYLOGFILE names.
 """
 
 from __future__ import annotations
@@ -13,16 +15,31 @@ import sys
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 from websockets.exceptions import WebSocketException
 
 from strategies.exchange import Exchange, run
 from strategies.options import add_exchange_options, add_strategy_options, config_from, explain
 from strategies.run import Summary, stop_on_signals, trade
+from strategies.tls import SecureUrl, client_context
+
+
+class _Place(NamedTuple):
+    """Where the exchange listens: plain, and with TLS, and what to trust there (PEM)."""
+
+    url: str
+    tls_url: str | None
+    certificate: str | None
+
+    def secure(self) -> SecureUrl | None:
+        if self.tls_url is None or self.certificate is None:
+            return None
+        return SecureUrl(self.tls_url, client_context(self.certificate))
 
 
 def exchange_process(options: argparse.Namespace, pipe: Connection) -> None:
-    """The exchange's process. It sends its URL, halts when asked to and sends a line of figures, and ends when the pipe does.
+    """The exchange's process: sends its `_Place`, halts when asked to and sends a line of figures, and ends when the pipe does.
 
     So it cannot outlive the demo. What goes wrong is one line on standard error, and exit code 1.
     """
@@ -54,7 +71,7 @@ async def _serve(options: argparse.Namespace, pipe: Connection) -> None:
     def ready(exchange: Exchange) -> None:
         loop.add_reader(pipe.fileno(), asked)
         halting.append(loop.create_task(halt(exchange)))
-        pipe.send(exchange.url)
+        pipe.send(_Place(exchange.url, exchange.tls_url, exchange.certificate))
 
     await run(config_from(options), options.truth, stop, ready)
 
@@ -66,7 +83,7 @@ def _figures(exchange: Exchange) -> str:
     return f"{venue.order_count} orders, {fills} fills, {len(venue.refusals)} refusals; {cpu:.2f} ms of CPU an order"
 
 
-async def _trade(options: argparse.Namespace, url: str, pipe: Connection) -> tuple[Summary, str]:
+async def _trade(options: argparse.Namespace, place: _Place, pipe: Connection) -> tuple[Summary, str]:
     figures: list[str] = []
 
     def halt_exchange() -> None:
@@ -74,7 +91,8 @@ async def _trade(options: argparse.Namespace, url: str, pipe: Connection) -> tup
         figures.append(pipe.recv())
 
     stop = stop_on_signals()
-    summary = await trade(url, options.assets, options.rate, options.seconds, options.seed, stop, halt_exchange)
+    market = (options.assets, options.rate, options.seconds, options.seed)
+    summary = await trade(place.url, *market, stop, halt_exchange, place.secure())
     return summary, figures[0]
 
 
@@ -90,15 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     exchange.start()
     theirs.close()
     try:
-        url = ours.recv()
+        place: _Place = ours.recv()
     except (EOFError, KeyboardInterrupt):
         ours.close()
         exchange.join()
         return 1  # the exchange has said why, or was stopped before anything began
     try:
         what = f"{options.rate:g} orders a strategy and second, seed {options.seed}"
-        print(f"demo: {options.assets} assets at {url}, {what}", flush=True)
-        summary, figures = asyncio.run(_trade(options, url, ours))
+        where = " and ".join(filter(None, place[:2]))
+        print(f"demo: {options.assets} assets at {where}, {what}", flush=True)
+        summary, figures = asyncio.run(_trade(options, place, ours))
         print(f"strategies: {summary}\nexchange:   {figures}", flush=True)
     except (EOFError, OSError, WebSocketException) as error:
         print(f"demo: lost the exchange: {str(error) or 'its process has ended'}; start the demo again", file=sys.stderr)

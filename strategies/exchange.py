@@ -1,6 +1,6 @@
 """The simulated exchange: a websocket server that speaks binance-spot, for demos and tests. Run it with
 
-    python -m strategies.exchange --port 9443 --assets 100 --seed 7
+    python -m strategies.exchange --port 9443 --tls-port 9444 --certificate exchange.pem --assets 100 --seed 7
 
 It keeps its own books, so that what a recorder stored can be held against what really happened: `Exchange.truth()`.
 """
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import signal
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,8 +26,9 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.http11 import Request, Response
 
 from strategies.api import ApiSession
-from strategies.options import ExchangeConfig, add_exchange_options, config_from, explain
+from strategies.options import ExchangeConfig, add_exchange_options, config_from, explain, writable
 from strategies.streams import DepthFeed, StreamSession
+from strategies.tls import make_identity, server_context
 from strategies.venue import Venue
 
 MAX_UNSENT: Final = 4 << 20
@@ -47,25 +50,51 @@ class Exchange:
         self.config = config
         self.venue = Venue(config.assets, config.seed)
         self.port = config.port
+        self.tls_port = config.tls_port
+        self.certificate: str | None = None
+        """PEM: what clients of `tls_url` are to trust; made when it begins to listen."""
         self._rng = random.Random(f"exchange {config.seed}")
-        self._server: Server | None = None
+        self._listening = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def url(self) -> str:
         """Where it listens, without a path."""
-        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-        return f"ws://{host}:{self.port}"
+        return f"ws://{self._host}:{self.port}"
+
+    @property
+    def tls_url(self) -> str | None:
+        """Where it listens with TLS, without a path."""
+        return None if self.tls_port is None else f"wss://{self._host}:{self.tls_port}"
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.config.host}]" if ":" in self.config.host else self.config.host
 
     def truth(self) -> dict[str, Any]:
         """What happened so far; see `Venue.truth`."""
         return self.venue.truth()
 
     async def __aenter__(self) -> Exchange:
-        self._server = await serve(
+        async with contextlib.AsyncExitStack() as stack:
+            self.port = await self._listen(stack, self.config.port, None)
+            if self.config.tls_port is not None:
+                identity = make_identity(self.config.host)
+                self.certificate = identity.certificate
+                self.tls_port = await self._listen(stack, self.config.tls_port, server_context(identity))
+            self._listening = stack.pop_all()
+        depth = [(DepthFeed(self.venue, "@depth"), 1.0), (DepthFeed(self.venue, "@depth@100ms"), 0.1)]
+        self._tasks = [asyncio.create_task(self._move_markets())]
+        self._tasks += [asyncio.create_task(_publish_depth(feed, every)) for feed, every in depth]
+        return self
+
+    async def _listen(self, stack: contextlib.AsyncExitStack, port: int, tls: ssl.SSLContext | None) -> int:
+        """Listen until `stack` ends; returns the port, which the system chose where `port` is 0."""
+        server = serve(
             self._serve,
             self.config.host,
-            self.config.port,
+            port,
+            ssl=tls,
             process_request=_known_path,
             extensions=self._extensions(),
             compression=None,
@@ -74,11 +103,8 @@ class Exchange:
             max_size=MAX_MESSAGE,
             server_header=None,
         )
-        self.port = next(iter(self._server.sockets)).getsockname()[1]
-        depth = [(DepthFeed(self.venue, "@depth"), 1.0), (DepthFeed(self.venue, "@depth@100ms"), 0.1)]
-        self._tasks = [asyncio.create_task(self._move_markets())]
-        self._tasks += [asyncio.create_task(_publish_depth(feed, every)) for feed, every in depth]
-        return self
+        listening: Server = await stack.enter_async_context(server)
+        return int(next(iter(listening.sockets)).getsockname()[1])
 
     async def halt(self) -> None:
         """Stop the market: from now on only requests make anything happen, so that those who leave miss nothing."""
@@ -88,9 +114,7 @@ class Exchange:
 
     async def __aexit__(self, *_: object) -> None:
         await self.halt()
-        if self._server:
-            self._server.close()
-            await self._server.wait_closed()
+        await self._listening.aclose()
 
     def _extensions(self) -> list[ServerPerMessageDeflateFactory]:
         if self.config.compression == "off":
@@ -182,19 +206,23 @@ async def _main(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    assets = f"{options.assets} assets, compression {options.compression}"
-    await run(
-        config_from(options),
-        options.truth,
-        stop,
-        lambda e: print(f"exchange: {assets}, at {e.url}; Ctrl-C ends it", flush=True),
-    )
+
+    def ready(exchange: Exchange) -> None:
+        if options.certificate and exchange.certificate:
+            options.certificate.write_text(exchange.certificate, encoding="ascii")
+        where = " and ".join(filter(None, (exchange.url, exchange.tls_url)))
+        print(f"exchange: {options.assets} assets, compression {options.compression}, at {where}; Ctrl-C ends it", flush=True)
+
+    await run(config_from(options), options.truth, stop, ready)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program: 0 done, 1 failed, 2 called wrongly."""
     parser = argparse.ArgumentParser(prog="python -m strategies.exchange", description="A simulated exchange.")
     add_exchange_options(parser)
+    parser.add_argument(
+        "--certificate", type=writable, metavar="FILE", help="write there what clients of --tls-port are to trust"
+    )
     options = parser.parse_args(arguments)
     try:
         asyncio.run(_main(options))

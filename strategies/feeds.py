@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -45,8 +46,9 @@ async def market_feed(url: str, symbols: Sequence[str], on_book: Callable[[str, 
 class Watcher:
     """Follows an account on `/ws/<listenKey>`, or on `/stream?streams=<listenKey>`: the second pair of eyes on its fills."""
 
-    def __init__(self, url: str, credentials: Credentials, combined: bool) -> None:
+    def __init__(self, url: str, credentials: Credentials, combined: bool, tls: ssl.SSLContext | None = None) -> None:
         self.url = url
+        self.tls = tls
         self.credentials = credentials
         self.combined = combined
         self.fills: set[tuple[str, int, int]] = set()
@@ -54,13 +56,13 @@ class Watcher:
 
     async def run(self) -> None:
         """Get a listen key and listen until the connection ends. Raises as `Strategy.run` does."""
-        async with connect(f"{self.url}/ws-api/v3", proxy=None) as socket:
+        async with connect(f"{self.url}/ws-api/v3", ssl=self.tls, proxy=None) as socket:
             request = {"id": 1, "method": "userDataStream.start", "params": {"apiKey": self.credentials.api_key}}
             await socket.send(json.dumps(request))
             key = json.loads(await socket.recv())["result"]["listenKey"]
         path = f"/stream?streams={key}" if self.combined else f"/ws/{key}"
         try:
-            async with connect(self.url + path, proxy=None) as socket:
+            async with connect(self.url + path, ssl=self.tls, proxy=None) as socket:
                 async for text in socket:
                     message = json.loads(text)
                     self._event(message["data"] if self.combined else message)

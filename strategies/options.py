@@ -18,6 +18,8 @@ class ExchangeConfig:
 
     host: str = "127.0.0.1"
     port: int = 0
+    tls_port: int | None = None
+    """Listen there with TLS too (`wss`), with a certificate made on the spot; None: plain only."""
     assets: int = 10
     seed: int = 1
     market_rate: float = 2.0
@@ -40,6 +42,7 @@ def add_exchange_options(parser: argparse.ArgumentParser) -> None:
     default = ExchangeConfig(port=9443, assets=100, seed=7)
     add("--host", default=default.host, help="address to listen on (%(default)s)")
     add("--port", type=_whole(0, 65535), default=default.port, help="port to listen on, 0 for any (%(default)s)")
+    add("--tls-port", type=_whole(0, 65535), help="listen there with TLS too, 0 for any (plain only)")
     add_market_options(parser)
     add("--market-rate", type=_number(0, 1000), default=default.market_rate, help="moves an asset a second (%(default)s)")
     chance = "that a move fills the best resting order, 0 to 1 (%(default)s)"
@@ -57,7 +60,7 @@ def add_exchange_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--window-bits", type=_whole(9, 15), default=default.window_bits, help="of the exchange's compressor (%(default)s)")
     add("--client-window-bits", type=_whole(9, 15), default=default.client_window_bits, help="of its clients' (%(default)s)")
-    add("--truth", type=_writable, metavar="FILE", help="write there in the end, as JSON, what really happened")
+    add("--truth", type=writable, metavar="FILE", help="write there in the end, as JSON, what really happened")
 
 
 def add_market_options(parser: argparse.ArgumentParser) -> None:
@@ -72,12 +75,21 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=_number(0.1, 1e7), default=10.0, help="how long to trade (%(default)s)")
 
 
+def writable(text: str) -> Path:
+    """A file to write later: found out now rather than when the run is over."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file in an existing folder")
+    return path
+
+
 def config_from(options: argparse.Namespace) -> ExchangeConfig:
     """The configuration that the options ask for."""
     shortest, longest = sorted(options.latency)
     return ExchangeConfig(
         host=options.host,
         port=options.port,
+        tls_port=options.tls_port,
         assets=options.assets,
         seed=options.seed,
         market_rate=options.market_rate,
@@ -92,11 +104,10 @@ def config_from(options: argparse.Namespace) -> ExchangeConfig:
 def explain(error: OSError, options: argparse.Namespace) -> str:
     """One line for an exchange that cannot run."""
     if error.errno == errno.EADDRINUSE:
-        return (
-            f"--port {options.port}: something listens on {options.host}:{options.port} already; choose another, or 0 for any"
-        )
+        ports = f"--port {options.port}" + (f", --tls-port {options.tls_port}" if options.tls_port else "")
+        return f"{ports}: something listens there on {options.host} already; choose another, or 0 for any"
     if error.filename:
-        return f"--truth {error.filename}: {error.strerror}"
+        return f"{error.filename}: cannot be written: {error.strerror}; name another file"
     return f"--host {options.host}, --port {options.port}: {error.strerror or error}; choose an address of this machine"
 
 
@@ -119,11 +130,3 @@ def _checked(kind: Callable[[str], Any], least: float, most: float, what: str) -
         return value
 
     return parse
-
-
-def _writable(text: str) -> Path:
-    """A file to write later: found out now rather than when the run is over."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no file in an existing folder")
-    return path

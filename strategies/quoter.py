@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from decimal import Decimal
 from typing import Final
 
@@ -23,8 +24,17 @@ CANCEL_ONE: Final = 0.25
 class RandomQuoter(Strategy):
     """Acts about `rate` times a second; everything it does follows from `seed` and from the market."""
 
-    def __init__(self, name: str, instrument: Instrument, credentials: Credentials, url: str, rate: float, seed: int) -> None:
-        super().__init__(name, instrument, credentials, url)
+    def __init__(
+        self,
+        name: str,
+        instrument: Instrument,
+        credentials: Credentials,
+        url: str,
+        rate: float,
+        seed: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(name, instrument, credentials, url, tls)
         self.rate = rate
         self.rng = random.Random(f"{name} {seed}")
 

@@ -4,20 +4,24 @@
 
 Each asset has a strategy with an account of its own. One asset in ten has a second strategy on the same account, which now
 and then trades with the first, and a watcher on the account's older user stream: their fills are seen three times.
+With --tls-url, every second strategy and watcher goes there instead.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import signal
+import ssl
 import statistics
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import astuple, dataclass
 from decimal import Decimal
+from pathlib import Path
 
 from websockets.exceptions import WebSocketException
 
@@ -27,6 +31,7 @@ from strategies.instruments import instruments
 from strategies.options import add_market_options, add_strategy_options
 from strategies.quoter import RandomQuoter
 from strategies.strategy import Counts
+from strategies.tls import SecureUrl, client_context
 
 SHARED_EVERY = 10
 """One asset in so many is traded by two strategies of one account."""
@@ -55,29 +60,43 @@ class Summary:
         )
 
 
-def crew(url: str, assets: int, rate: float, seed: int) -> tuple[list[RandomQuoter], list[Watcher]]:
-    """The strategies and watchers of a run."""
+def crew(
+    url: str, assets: int, rate: float, seed: int, secure: SecureUrl | None = None
+) -> tuple[list[RandomQuoter], list[Watcher]]:
+    """The strategies and watchers of a run; every second one goes to `secure`, if there is one."""
     rng = random.Random(f"crew {seed}")
+    plain: tuple[str, ssl.SSLContext | None] = (url, None)
+    doors, watcher_doors = itertools.cycle([plain, secure or plain]), itertools.cycle([plain, secure or plain])
     strategies, watchers = [], []
     for number, instrument in enumerate(instruments(assets, seed)):
         credentials = Credentials.invent(rng)
         names = [f"s{number:03d}"]
         if number % SHARED_EVERY == 0:
             names.append(f"s{number:03d}b")
-            watchers.append(Watcher(url, credentials, combined=number % (2 * SHARED_EVERY) == 0))
-        strategies += [RandomQuoter(name, instrument, credentials, url, rate, seed) for name in names]
+            door, tls = next(watcher_doors)
+            watchers.append(Watcher(door, credentials, number % (2 * SHARED_EVERY) == 0, tls))
+        for name in names:
+            door, tls = next(doors)
+            strategies.append(RandomQuoter(name, instrument, credentials, door, rate, seed, tls))
     return strategies, watchers
 
 
 async def trade(
-    url: str, assets: int, rate: float, seconds: float, seed: int, stop: asyncio.Event, before_leaving: Callable[[], None]
+    url: str,
+    assets: int,
+    rate: float,
+    seconds: float,
+    seed: int,
+    stop: asyncio.Event,
+    before_leaving: Callable[[], None],
+    secure: SecureUrl | None = None,
 ) -> Summary:
     """Run a crew for so many seconds, or until `stop`; `before_leaving` is called when all have ceased to trade.
 
     Raises `OSError` or `websockets.exceptions.WebSocketException` if the exchange cannot be reached.
     """
     began = time.process_time()
-    strategies, watchers = crew(url, assets, rate, seed)
+    strategies, watchers = crew(url, assets, rate, seed, secure)
     by_symbol: dict[str, list[RandomQuoter]] = {}
     for strategy in strategies:
         by_symbol.setdefault(strategy.instrument.symbol, []).append(strategy)
@@ -117,18 +136,32 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
+def _trust(text: str) -> ssl.SSLContext:
+    """A context that trusts the certificate in a file."""
+    try:
+        return client_context(Path(text).read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no certificate in PEM: {error}") from None
+
+
 async def _main(options: argparse.Namespace) -> Summary:
     stop = stop_on_signals()
-    return await trade(options.url, options.assets, options.rate, options.seconds, options.seed, stop, lambda: None)
+    secure = SecureUrl(options.tls_url, options.certificate) if options.tls_url else None
+    market = (options.assets, options.rate, options.seconds, options.seed)
+    return await trade(options.url, *market, stop, lambda: None, secure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program: 0 done, 1 failed, 2 called wrongly."""
     parser = argparse.ArgumentParser(prog="python -m strategies.run", description="Many strategies against one exchange.")
     parser.add_argument("--url", default="ws://127.0.0.1:9443", help="of the exchange, without a path (%(default)s)")
+    parser.add_argument("--tls-url", help="the same with TLS, for every second strategy, as wss://127.0.0.1:9444")
+    parser.add_argument("--certificate", type=_trust, metavar="FILE", help="that the exchange wrote (--certificate)")
     add_market_options(parser)
     add_strategy_options(parser)
     options = parser.parse_args(arguments)
+    if options.tls_url and options.certificate is None:
+        parser.error("--tls-url takes --certificate: whom to trust there")
     try:
         print(asyncio.run(_main(options)))
     except (OSError, WebSocketException, ValueError) as error:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -83,13 +84,16 @@ class Sent:
 
 
 class Strategy:
-    """Trades one instrument on one account over one websocket."""
+    """Trades one instrument on one account over one websocket; `tls` is the context of a `wss` url."""
 
-    def __init__(self, name: str, instrument: Instrument, credentials: Credentials, url: str) -> None:
+    def __init__(
+        self, name: str, instrument: Instrument, credentials: Credentials, url: str, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.name = name
         self.instrument = instrument
         self.credentials = credentials
         self.url = url
+        self.tls = tls
         self.orders: dict[str, Order] = {}
         """Open orders by client order id."""
         self.closed: deque[Order] = deque(maxlen=REMEMBERED)
@@ -156,7 +160,7 @@ class Strategy:
 
         Raises `OSError` or `websockets.exceptions.InvalidHandshake` if the exchange cannot be reached.
         """
-        async with connect(f"{self.url}/ws-api/v3", proxy=None) as socket:
+        async with connect(f"{self.url}/ws-api/v3", ssl=self.tls, proxy=None) as socket:
             self._socket = socket
             await self._request("userDataStream.subscribe.signature", {})
             self._trading = asyncio.create_task(self._trade())

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from strategies.options import ExchangeConfig
 from strategies.quoter import RandomQuoter
 from strategies.run import SHARED_EVERY, crew, trade
 from strategies.strategy import Order
+from strategies.tls import SecureUrl, client_context
 
 T = TypeVar("T")
 SEED = 11
@@ -90,10 +92,15 @@ def test_what_a_strategy_holds_in_memory_is_what_happened() -> None:
     assert all(0.001 <= time < 1 for time in strategy.acknowledgements)
 
 
-async def a_crew(compression: str) -> tuple[str, dict[str, Any], list[set[tuple[str, int, int]]]]:
-    config = ExchangeConfig(assets=12, seed=SEED, market_rate=10, fill_probability=0.8, compression=compression)
+async def a_crew(compression: str, tls: bool) -> tuple[str, dict[str, Any], list[set[tuple[str, int, int]]]]:
+    config = ExchangeConfig(
+        tls_port=0 if tls else None, assets=12, seed=SEED, market_rate=10, fill_probability=0.8, compression=compression
+    )
     async with Exchange(config) as exchange:
-        _, watchers = crew(exchange.url, 12, 1, SEED)
+        secure = None
+        if exchange.tls_url and exchange.certificate:
+            secure = SecureUrl(exchange.tls_url, client_context(exchange.certificate))
+        _, watchers = crew(exchange.url, 12, 1, SEED, secure)
         watching = [asyncio.create_task(watcher.run()) for watcher in watchers]
         await asyncio.sleep(0.2)
         halted: list[asyncio.Task[None]] = []
@@ -101,7 +108,7 @@ async def a_crew(compression: str) -> tuple[str, dict[str, Any], list[set[tuple[
         def halt() -> None:
             halted.append(asyncio.create_task(exchange.halt()))
 
-        summary = await trade(exchange.url, 12, 20, 1.5, SEED, asyncio.Event(), halt)
+        summary = await trade(exchange.url, 12, 20, 1.5, SEED, asyncio.Event(), halt, secure)
         truth = exchange.truth()
         for task in watching:
             task.cancel()
@@ -109,10 +116,12 @@ async def a_crew(compression: str) -> tuple[str, dict[str, Any], list[set[tuple[
         return str(summary), truth, [watcher.fills for watcher in watchers]
 
 
-@pytest.mark.parametrize("compression", ["off", "takeover", "no-takeover"])
-def test_a_crew_trades_and_its_watchers_see_the_fills(compression: str) -> None:
+@pytest.mark.parametrize(
+    ("compression", "tls"), [("off", False), ("takeover", False), ("no-takeover", False), ("off", True), ("takeover", True)]
+)
+def test_a_crew_trades_and_its_watchers_see_the_fills(compression: str, tls: bool) -> None:
     print(f"seed {SEED}")
-    summary, truth, watched = run(a_crew(compression))
+    summary, truth, watched = run(a_crew(compression, tls))
     assert f"{12 + len(range(0, 12, SHARED_EVERY))} strategies" in summary
     assert len(truth["orders"]) > 100
     assert all(fill["heard"] for fill in truth["fills"])
@@ -168,10 +177,10 @@ def test_paths_are_the_venues() -> None:
     assert list(combined) == ["stream", "data"]
 
 
-def start_demo(*options: str) -> subprocess.Popen[str]:
+def start_demo(*options: str, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "strategies.demo", "--assets", "5", "--port", "0", *options]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
-    return subprocess.Popen(command, **pipes, start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    return subprocess.Popen(command, **pipes, start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment)
 
 
 def test_the_demo_runs_and_leaves_the_truth(tmp_path: Path) -> None:
@@ -184,6 +193,16 @@ def test_the_demo_runs_and_leaves_the_truth(tmp_path: Path) -> None:
     orders = json.loads(truth.read_text())["orders"]
     assert f"exchange:   {len(orders)} orders, " in exchange
     assert "orders placed by 6 strategies" in strategies
+
+
+def test_half_of_the_demo_goes_over_tls(tmp_path: Path) -> None:
+    """Three of six strategies; there is one watcher, and it is plain. Each connection's keys are written once."""
+    keys = tmp_path / "keys.log"
+    demo = start_demo("--seconds", "1", "--rate", "5", "--tls-port", "0", SSLKEYLOGFILE=str(keys))
+    out, err = demo.communicate(timeout=30)
+    assert (demo.returncode, err) == (0, "")
+    assert re.match(r"demo: 5 assets at ws://127\.0\.0\.1:\d+ and wss://127\.0\.0\.1:\d+, ", out)
+    assert keys.read_text().count("CLIENT_TRAFFIC_SECRET_0 ") == 3
 
 
 @pytest.mark.parametrize("to_group", [True, False])

@@ -37,9 +37,11 @@ def test_a_port_in_use_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for program in (exchange, demo):
-            assert program.main(["--port", port, "--assets", "1"]) == 1
-            (line,) = capfd.readouterr().err.splitlines()
-            assert line.startswith(f"--port {port}: something listens on 127.0.0.1:{port} already")
+            for ports in (["--port", port], ["--port", "0", "--tls-port", port]):
+                assert program.main([*ports, "--assets", "1"]) == 1
+                (line,) = capfd.readouterr().err.splitlines()
+                named = f"--port {ports[1]}" + (f", --tls-port {port}" if len(ports) > 2 else "")
+                assert line.startswith(f"{named}: something listens there on 127.0.0.1 already")
 
 
 def test_an_address_of_another_machine_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
