@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from sniffer.exchanges.jsontext import Row
-from sniffer.exchanges.numbers import Broken, decimal, parse_decimal, time_ns
+from sniffer.exchanges.numbers import Broken, decimal, parse_decimal, rfc3339_ns, time_ns
 
 T = TypeVar("T")
 
@@ -101,3 +101,18 @@ def time(row: Row, key: str, unit: int) -> int:
         return time_ns(row[key], unit)
     except Broken as error:
         raise Broken(f"field {key}: {error}") from None
+
+
+def rfc3339(row: Row, key: str) -> int:
+    """A time as RFC 3339 writes it, as nanoseconds since the Unix epoch."""
+    value = text(row, key)
+    try:
+        return rfc3339_ns(value)
+    except Broken as error:
+        raise Broken(f"field {key}: {error}") from None
+
+
+def optional_rfc3339(row: Row, key: str) -> int | None:
+    """The same, or None."""
+    value = row.get(key)
+    return None if value is None or value == "" else rfc3339(row, key)

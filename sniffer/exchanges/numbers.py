@@ -6,6 +6,7 @@ A number that does not fit its column is `Broken`: the message stays raw and bec
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation
 from functools import lru_cache
 from typing import Final
@@ -30,6 +31,9 @@ _CACHED: Final = 8192
 _PLAIN: Final = re.compile(rf"[0-9]{{1,{INTEGER_DIGITS}}}(?:\.[0-9]{{1,{DECIMAL_PLACES}}})?")
 """What venues write nearly always; it fits as it stands."""
 _NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
+_RFC3339: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9})0*)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _EXACT: Final = Context(prec=2 * _LONGEST, traps=[Inexact, InvalidOperation, DivisionByZero])
 _SMALLEST: Final = Decimal(1).scaleb(-DECIMAL_PLACES)
 _ONE: Final = Decimal(1)
@@ -98,3 +102,28 @@ def time_ns(value: object, unit: int) -> int:
     if not 0 <= time <= _LAST_NS:
         raise Broken("a time out of range")
     return time
+
+
+def rfc3339_ns(text: str) -> int:
+    """A time as RFC 3339 section 5.6 writes it (`2024-05-06T07:08:09.123456Z`), as nanoseconds since the Unix epoch.
+
+    Raises `Broken` for another form (one without a zone says no instant), for what ends beyond a nanosecond, and for times
+    before 1970 and after April 2262.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise Broken("not an RFC 3339 time")
+    second, fraction, zone = match.groups()
+    time = _seconds(second, zone) * SECONDS + (int(fraction.ljust(9, "0")) if fraction else 0)
+    if not 0 <= time <= _LAST_NS:
+        raise Broken("a time out of range")
+    return time
+
+
+@lru_cache(maxsize=64)  # the messages of a burst share the second; the rest costs 0.4 us
+def _seconds(second: str, zone: str) -> int:
+    """Whole seconds since the Unix epoch."""
+    try:
+        return int(datetime.fromisoformat(second.upper() + zone.upper()).timestamp())
+    except ValueError:
+        raise Broken("not an RFC 3339 time") from None
