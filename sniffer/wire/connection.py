@@ -1,44 +1,18 @@
-"""One TCP connection: owns the layers of both sides, and swaps them as the protocol shows itself.
-
-    detect --> HTTP --(101 websocket)--> websocket
-      |          |----(other switch, or not HTTP)--> opaque
-      |--(joined in the middle)--> websocket, once frames are proved
-      |--(TLS, anything else)--> opaque
-
-An opaque connection is counted, byte by byte, with the reason why it cannot be read.
-"""
+"""One TCP connection: its two sides, and what they say to each other."""
 
 from __future__ import annotations
 
 import hashlib
-from enum import Enum
-from typing import Final
 
 from sniffer.config import Limits
-from sniffer.model import HttpHead, Sender, WireMessage
-from sniffer.wire.deflate import Deflate, Inflater, UnknownExtension, parse_extensions
-from sniffer.wire.detect import ENOUGH, Speech, recognise
-from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header, without_port
+from sniffer.model import Sender
+from sniffer.wire.conversation import Conversation, Delivery
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.packet import ACK, FIN, RST, SYN, Segment, endpoints
 from sniffer.wire.side import CUT, Side
-from sniffer.wire.stream import CAPTURE_ENDED, End, Gap, Item, time_of
-from sniffer.wire.websocket import WebSocketReader
+from sniffer.wire.stream import CAPTURE_ENDED, Item, time_of
 
-NO_KEY_LOG: Final = "TLS, and no key log is read"
-
-_MAX_WAITING: Final = 256
-"""Segments that wait for earlier ones of the other side to settle."""
-SENDERS: Final[tuple[Sender, Sender]] = ("client", "server")
-
-Delivery = list[tuple[Sender, list[WireMessage]]]
-
-
-class _Stage(Enum):
-    DETECT = 1
-    HTTP = 2
-    WEBSOCKET = 3
-    OPAQUE = 4
+__all__ = ["Connection", "Delivery"]
 
 
 class Connection:
@@ -46,10 +20,7 @@ class Connection:
 
     def __init__(self, capture_id: str, limits: Limits, first: Segment, sender: Sender, roles_guessed: bool) -> None:
         """`sender`: whose `first` is. `roles_guessed`: no SYN was seen, and who is the client is a guess from the ports."""
-        self._limits = limits
-        self._roles_guessed = roles_guessed
         self.flow = first.flow
-        self.joined_midway = not first.flags & SYN
         self.client = Side("client", limits)
         self.server = Side("server", limits)
         source, destination = endpoints(first.flow)
@@ -59,24 +30,49 @@ class Connection:
         self.ledger = LossLedger(capture_id, self.id)
         if roles_guessed:
             self.ledger.guess()
+        joined_midway = not first.flags & SYN
+        self.conversation = Conversation(limits, self.ledger, joined_midway=joined_midway, roles_guessed=roles_guessed)
         self.opened_at = self.last_seen = first.time
         self.closed_at: int | None = None
-        self.protocol = "tcp"
-        self.host: str | None = None
-        self.path: str | None = None
-        self.upgrade_request: HttpHead | None = None
-        self.compression: str | None = None
-        self.unreadable_reason: str | None = None
-        self.messages = 0
         self.touched = False
         self.ended = False
-        self._stage = _Stage.DETECT
-        self._opaque_layer = "tcp"
-        self._detected: dict[Sender, list[Item]] = {"client": [], "server": []}
-        self._todo: dict[Sender, list[Item]] = {"client": [], "server": []}
-        self._http: HttpConversation | None = None
-        self._positions: dict[Sender, int] = {"client": 0, "server": 0}
-        self._readers: dict[Sender, WebSocketReader] = {}
+
+    # --- what is known of it ---------------------------------------------------------------------------------------------
+
+    @property
+    def protocol(self) -> str:
+        """ws, wss, http, https, tls or tcp."""
+        return self.conversation.protocol
+
+    @property
+    def host(self) -> str | None:
+        """As the client names the server."""
+        return self.conversation.host
+
+    @property
+    def path(self) -> str | None:
+        """Of the request that began the websocket, else of the first one, as it was sent."""
+        return self.conversation.path
+
+    @property
+    def compression(self) -> str | None:
+        """The permessage-deflate parameters that were agreed on."""
+        return self.conversation.compression
+
+    @property
+    def joined_midway(self) -> bool:
+        """The beginning of the connection was not captured."""
+        return self.conversation.joined_midway
+
+    @property
+    def messages(self) -> int:
+        """Whole messages so far."""
+        return self.conversation.messages
+
+    @property
+    def unreadable_reason(self) -> str | None:
+        """Why no messages can be read from it; None: they can."""
+        return self.conversation.unreadable_reason
 
     @property
     def readable(self) -> bool:
@@ -90,17 +86,15 @@ class Connection:
 
     def buffered_bytes(self) -> int:
         """Bytes that this connection holds for what is not complete yet."""
-        held = self.client.stream.held_bytes + self.server.stream.held_bytes
-        if self._http is not None:
-            held += self._http.held_bytes()
-        return held + sum(reader.buffered_bytes() for reader in self._readers.values())
+        return self.client.stream.held_bytes + self.server.stream.held_bytes + self.conversation.held_bytes()
 
     # --- segments --------------------------------------------------------------------------------------------------------
 
     def segment(self, side: Side, peer: Side, segment: Segment) -> None:
         """A segment that is not simply the next one: the engine's slow path."""
-        if segment.flags & SYN and self._roles_guessed and segment.checksum_ok:  # captured after what followed it
-            self._decide_roles((side is self.client) == bool(segment.flags & ACK))
+        if segment.flags & SYN and self.conversation.roles_guessed and segment.checksum_ok:  # captured after what followed it
+            self.conversation.decide_roles((side is self.client) == bool(segment.flags & ACK))
+            self._name_sides()
         for admitted in side.admit(segment):
             self._accept(side, peer, admitted)
         if segment.flags & ACK and (segment.checksum_ok or side.stream.offloaded):
@@ -154,268 +148,33 @@ class Connection:
         self.ledger.finish()
         return out
 
-    def _run(self, client: list[Item], server: list[Item]) -> Delivery:
-        for side, items in ((self.client, client), (self.server, server)):
-            if items:
-                side.record_gaps(items, self.ledger, self.opened_at)
-        left = self._todo
-        if left["client"] or left["server"]:
-            client, server = left["client"] + client, left["server"] + server
-        todo = self._todo = {"client": client, "server": server}
-        out: Delivery = []
-        while todo["client"] or todo["server"]:
-            if self._stage is _Stage.WEBSOCKET:
-                out = self._read_websocket(out)
-            elif self._stage is _Stage.OPAQUE:
-                self._count()
-            else:
-                sender = self._earlier()
-                if self._must_wait(sender):
-                    break
-                item = todo[sender].pop(0)
-                if self._stage is _Stage.DETECT:
-                    self._detect(sender, item)
-                else:
-                    self._converse(sender, item, out)
-        for _, messages in out:
-            self.messages += len(messages)
-        return out
-
-    def _earlier(self) -> Sender:
-        """Whose next item was on the wire first; an end comes last, since what waits on that side may need the other's rest."""
-        client, server = self._todo["client"], self._todo["server"]
-        if not client or not server:
-            return "client" if client else "server"
-        return "client" if _place(client[0]) <= _place(server[0]) else "server"
-
-    def _must_wait(self, sender: Sender) -> bool:
-        """What one side says may decide how the other is read: theirs is the order of the wire, not of acknowledgements."""
-        other: Sender = "server" if sender == "client" else "client"
-        todo = self._todo
-        if self.ended or todo[other] or len(todo[sender]) > _MAX_WAITING:
-            return False
-        unsettled = (self.client if other == "client" else self.server).stream.items
-        return bool(unsettled) and time_of(unsettled[0]) < time_of(todo[sender][0])
-
-    def _read_websocket(self, out: Delivery) -> Delivery:
-        for sender in SENDERS:
-            if self._todo[sender]:
-                out.append((sender, self._readers[sender].feed(self._todo[sender])))
-                self._todo[sender].clear()
-        if self._roles_guessed and not self.messages:
-            out = self._check_roles(out)
-        if self.protocol != "ws" and any(reader.sends_masked is not None for reader in self._readers.values()):
-            self.protocol, self.unreadable_reason = "ws", None
-        return out
-
-    def _detect(self, sender: Sender, item: Item) -> None:
-        """Look at the first bytes."""
-        held = self._detected
-        if isinstance(item, End):
-            if any(held.values()):
-                self._become_opaque("tcp", "too short to tell what it is")
-            return
-        held[sender].append(item)
-        if isinstance(item, Gap):
-            self._join_midway()
-            return
-        start = b"".join([piece[2] for piece in held[sender] if isinstance(piece, tuple)])[:ENOUGH]
-        is_client = sender == "client"
-        speech = recognise(start, client=is_client or self._roles_guessed, server=not is_client or self._roles_guessed)
-        if speech is Speech.TLS:
-            self.protocol = "tls"
-            self._become_opaque("tls", NO_KEY_LOG)
-        elif speech is Speech.REQUEST or speech is Speech.RESPONSE:
-            if self._roles_guessed:
-                self._decide_roles(is_client != (speech is Speech.REQUEST))
-            self.protocol, self._stage = "http", _Stage.HTTP
-            self._http = HttpConversation(self._limits, self._positions, first_request_seen=not self.joined_midway)
-            self._replay_detected()
-        elif speech is Speech.UNDECIDED and len(start) < ENOUGH:
-            return
-        elif self.joined_midway:
-            self._join_midway()
-        else:
-            self._become_opaque("tcp", "neither HTTP nor websocket nor TLS")
-
-    def _join_midway(self) -> None:
-        """No handshake to go by: look for websocket frames on both sides."""
-        self.joined_midway = True
-        self._stage = _Stage.WEBSOCKET
-        self.unreadable_reason = "joined in the middle, and no websocket frame was proved"
-        for name in SENDERS:
-            self._readers[name] = WebSocketReader(
-                name, self._limits, self.ledger, position=self._positions[name], handshake_seen=False
-            )
-        self._http = None
-        self._replay_detected()
-
-    def _converse(self, sender: Sender, item: Item, out: Delivery) -> None:
-        """One item for the HTTP layer."""
-        http = self._http
-        assert http is not None
-        failure: HttpError | None = None
-        try:
-            if isinstance(item, End):
-                http.end(sender, item.time, item.orderly)
-                self._lose_unfinished(http, sender, item)
-            else:
-                http.feed(sender, item)
-        except HttpError as error:
-            failure = error
-            for name in SENDERS:
-                http.tear(name)
-        if http.switched is not None:
-            http.tear("client")  # joined in the middle of a request, perhaps the one that was answered
-        for name, offset, time, length in http.torn:
-            self._lose_http(name, "HTTP message is not whole", time, time, offset, length, 1)
-        if self.host is None:
-            self._learn_host(http.messages)
-        out.extend((who, [message]) for who, message in http.messages)
-        http.messages, http.torn = [], []
-        if failure is not None or http.switched is not None:
-            for name in SENDERS:
-                self._todo[name][:0] = http.rest(name)
-        if isinstance(failure, HttpGap):
-            self._join_midway()
-        elif failure is not None:
-            self._become_opaque("http", str(failure))
-        elif http.switched is not None:
-            self._switch(http, *http.switched)
-
-    def _learn_host(self, messages: list[tuple[Sender, WireMessage]]) -> None:
-        for _, message in messages:
-            if message[5] is not None and message[5].status is None:
-                self.host = without_port(header(message[5], "host"))
-                self.path = message[5].target
-
-    def _lose_unfinished(self, http: HttpConversation, sender: Sender, end: End) -> None:
-        """What a side that ends leaves unread: a message without its end, and bytes that wait for the other side."""
-        ended_early = end.reason.startswith(CAPTURE_ENDED)
-        http.tear(sender)
-        for name, offset, time, length in http.torn:
-            reason = f"{CAPTURE_ENDED} inside a message" if ended_early else "HTTP message is not whole"
-            self._lose_http(name, reason, time, end.time, offset, length, 1)
-        http.torn = []
-        waiting = [item for item in http.rest(sender) if isinstance(item, tuple)]
-        if waiting:
-            reason = "after a hole in the requests" if http.client_lost else "HTTP without the other side's message"
-            length = sum(len(data) for _, _, data in waiting)
-            self._lose_http(sender, reason, waiting[0][1], end.time, waiting[0][0], length, None)
-
-    def _lose_http(
-        self, sender: Sender, reason: str, start: int, end: int, offset: int, length: int, messages: int | None
-    ) -> None:
-        self.ledger.add(sender, "http", reason, from_time=start, to_time=end, offset=offset, length=length, messages=messages)
-
-    def _switch(self, http: HttpConversation, request: HttpHead | None, response: HttpHead) -> None:
-        """HTTP has ended: a websocket, or something that we do not read."""
-        self.upgrade_request = request
-        if request is not None:
-            self.host, self.path = without_port(header(request, "host")) or self.host, request.target
-        self._http = None
-        if request is not None and request.method == "CONNECT":
-            self.host, self.path = without_port(request.target), None
-            self._stage = _Stage.DETECT
-            return
-        protocol = (header(response, "upgrade") or (request and header(request, "upgrade")) or "").lower()
-        if protocol != "websocket":
-            self._become_opaque("http", f"upgraded to {protocol[:40] or 'something that was not named'}")
-            return
-        self._become_websocket(header(response, "sec-websocket-extensions"), http)
-
-    def _become_websocket(self, extensions: str | None, http: HttpConversation) -> None:
-        self.protocol = "ws"
-        try:
-            deflate = parse_extensions(extensions) if extensions else None
-        except UnknownExtension as error:
-            self._become_opaque("websocket", str(error))
-            return
-        self.compression = extensions if deflate else None
-        self._stage = _Stage.WEBSOCKET
-        for name in SENDERS:
-            inflater = self._inflater(deflate, name) if deflate else None
-            known = name == "server" or (self.upgrade_request is not None and not http.client_lost)
-            self._readers[name] = WebSocketReader(
-                name, self._limits, self.ledger, position=self._positions[name], inflater=inflater, boundary_known=known
-            )
-
-    def _inflater(self, deflate: Deflate, sender: Sender) -> Inflater:
-        if sender == "client":
-            return Inflater(deflate.client_takeover, deflate.client_window_bits, self._limits.message_bytes)
-        return Inflater(deflate.server_takeover, deflate.server_window_bits, self._limits.message_bytes)
-
-    def _become_opaque(self, layer: str, reason: str) -> None:
-        self._stage = _Stage.OPAQUE
-        self._opaque_layer = layer
-        self.unreadable_reason = reason
-        self._http = None
-        self._replay_detected()
-
-    def _replay_detected(self) -> None:
-        """What was held to look at goes to the layer that was chosen."""
-        for sender in SENDERS:
-            self._todo[sender][:0] = self._detected[sender]
-            self._detected[sender] = []
-
-    def _count(self) -> None:
-        """Account for bytes that cannot be read."""
-        reason = self.unreadable_reason or "unreadable"
-        for sender in SENDERS:
-            for item in self._todo[sender]:
-                if isinstance(item, tuple):
-                    offset, time, data = item
-                    self.ledger.tally(
-                        sender, self._opaque_layer, reason, time=time, offset=offset, length=len(data), messages=None
-                    )
-            self._todo[sender].clear()
-
-    # --- roles -----------------------------------------------------------------------------------------------------------
-
-    def _check_roles(self, out: Delivery) -> Delivery:
-        """Only clients mask their frames (RFC 6455 section 5.1): proof of who is who where no SYN was seen."""
-        masked = {name: reader.sends_masked for name, reader in self._readers.items() if reader.sends_masked is not None}
-        if masked:
-            swapped = masked.get("client") is False or masked.get("server") is True
-            self._decide_roles(swapped)
-            if swapped:
-                return [("server" if sender == "client" else "client", messages) for sender, messages in out]
-        return out
-
-    def _decide_roles(self, swapped: bool) -> None:
-        """It is known who is the client: the guess was right, or it was `swapped`."""
-        self._roles_guessed = False
-        self.ledger.decide(swapped)
-        if not swapped:
-            return
-        self.client, self.server = self.server, self.client
-        self.client.name, self.server.name = "client", "server"
-        self.client_address, self.server_address = self.server_address, self.client_address
-        for held in (self._detected, self._todo):
-            held["client"], held["server"] = held["server"], held["client"]
-        if self._readers:
-            self._readers = {"client": self._readers["server"], "server": self._readers["client"]}
-            for name, reader in self._readers.items():
-                reader.sender = name
-
     def shed(self, time: int, reason: str) -> None:
         """Give up what is buffered: a limit over all connections is passed."""
         for side in (self.client, self.server):
             while side.stream.held_bytes:
                 side.stream.give_up(time, reason)
-        for reader in self._readers.values():
-            if reader.buffered_bytes():
-                reader.feed([Gap(0, time, None, reason)])
-        if self._http is not None and self._http.held_bytes():
-            for name in SENDERS:
-                self._http.tear(name)
-                self._todo[name] = self._http.rest(name)
-            for name, offset, began, length in self._http.torn:
-                self._lose_http(name, reason, began, time, offset, length, 1)
-            self._become_opaque("http", reason)
-            self._count()
+        self.conversation.shed(time, reason)
+
+    def _run(self, client: list[Item], server: list[Item]) -> Delivery:
+        for side, items in ((self.client, client), (self.server, server)):
+            if items:
+                side.record_gaps(items, self.ledger, self.opened_at)
+        conversation = self.conversation
+        guessed = conversation.roles_guessed
+        out = conversation.feed(client, server, (_earliest(self.client), _earliest(self.server)))
+        if guessed and not conversation.roles_guessed:
+            self._name_sides()
+        return out
+
+    def _name_sides(self) -> None:
+        """It is known who is the client."""
+        if self.conversation.roles_swapped:
+            self.client, self.server = self.server, self.client
+            self.client.name, self.server.name = "client", "server"
+            self.client_address, self.server_address = self.server_address, self.client_address
 
 
-def _place(item: Item) -> tuple[bool, int]:
-    """Where an item stands among those of both sides."""
-    return isinstance(item, End), time_of(item)
+def _earliest(side: Side) -> int | None:
+    """Wire time of the first byte that is not handed on yet."""
+    items = side.stream.items
+    return time_of(items[0]) if items else None

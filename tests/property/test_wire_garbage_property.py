@@ -54,12 +54,12 @@ def check_connection(connection: Connection, packet: int) -> None:
         assert len(stream._held) <= SMALL.reorder_segments
         assert len(stream.items) <= 2 * SMALL.reorder_segments
         assert len(side.doubtful) <= 8
-    for reader in connection._readers.values():
+    for reader in connection.conversation._readers.values():
         assert isinstance(reader, WebSocketReader)
         assert reader.buffered_bytes() <= 2 * SMALL.message_bytes + packet
-    if connection._http is not None:
-        assert connection._http.held_bytes() <= 2 * (SMALL.body_bytes + SMALL.header_bytes + packet)
-    assert sum(len(items) for items in connection._detected.values()) <= 40
+    if connection.conversation._http is not None:
+        assert connection.conversation._http.held_bytes() <= 2 * (SMALL.body_bytes + SMALL.header_bytes + packet)
+    assert sum(len(items) for items in connection.conversation._detected.values()) <= 40
 
 
 def feed_all(packets: list[Packet], block: int) -> None:
