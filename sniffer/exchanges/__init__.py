@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from sniffer.errors import UsageError
-from sniffer.exchanges import binance_spot
+from sniffer.exchanges import binance_spot, deribit
 from sniffer.exchanges.base import Venue
 from sniffer.exchanges.redact import UNKNOWN_VENUE
 from sniffer.model import Sender
 
-VENUES: Final[tuple[Venue, ...]] = (binance_spot.VENUE,)
+VENUES: Final[tuple[Venue, ...]] = (
+    binance_spot.VENUE,
+    deribit.VENUE,
+)
 
 
 def venue_of(host: str | None, path: str | None, port: int | None) -> Venue | None:

@@ -64,6 +64,16 @@ class Accounts:
         if type(key) is str and key and account is not None:
             self._facts.aliases[self._facts.name_of(key)] = account
 
+    def lend(self, token: Any, account: str | None) -> None:
+        """Notes a token (or another key) that was given to `account`, for this and every other connection."""
+        if type(token) is str and token and account is not None:
+            self._facts.aliases[self._facts.name_of(token)] = account
+
+    def borrowed(self, token: Any) -> str | None:
+        """The account that a token was given to; the connection's if that was not seen, since tokens change by the hour."""
+        known = self._facts.aliases.get(self._facts.name_of(token)) if type(token) is str and token else None
+        return self.current if known is None else self._saw(known)
+
     def _saw(self, account: str, login: bool = False) -> str:
         if login or not self._seen:
             self.current, self._seen = account, True

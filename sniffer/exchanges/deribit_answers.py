@@ -1,0 +1,214 @@
+"""What Deribit tells of orders: in answers and in notifications the same two objects, the order and the user trade.
+
+An answer is read by its shape, which tells the same with its request as without it (a capture may start between the two); the
+request adds what was asked. Docs: https://docs.deribit.com (api-reference/trading, subscriptions/user, articles/errors).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sniffer.exchanges.base import RESPONSE, Decoded, Rows
+from sniffer.exchanges.deribit_requests import (
+    ACTIONS,
+    AMEND,
+    CANCEL,
+    MASS_QUOTE,
+    PLACE,
+    SIDES,
+    Request,
+    price_of,
+    terms,
+    unit_of,
+)
+from sniffer.exchanges.fields import mapped, number, optional_amount, optional_text, text, time, whole
+from sniffer.exchanges.jsontext import Row
+from sniffer.exchanges.numbers import MILLISECONDS, Broken
+
+STATUSES: Final = {
+    "open": "NEW",
+    "filled": "FILLED",
+    "rejected": "REJECTED",
+    "cancelled": "CANCELED",
+    "untriggered": "PENDING_TRIGGER",
+}
+"""Not `triggered`: that trigger order is done, and the order that it has become has an id of its own."""
+LIQUIDITY: Final = {"M": "maker", "T": "taker"}
+OUTCOME_UNKNOWN: Final = frozenset((11094, 13028))
+"""internal_server_error and temporarily_unavailable ("service is not responding or responding too slow")."""
+
+
+class Told:
+    """Collects what one message says. `problem` is the first thing in it that could not be read."""
+
+    def __init__(self, rows: Rows, kind: str, request: Request | None = None, request_id: str | None = None) -> None:
+        self._rows = rows
+        self._kind = kind
+        self._request = request
+        self._request_id = request_id
+        self.problem: str | None = None
+
+    def decoded(self) -> Decoded | None:
+        """The meaning of the message; None if it says nothing of orders."""
+        if not (self._rows.orders or self._rows.fills or self.problem):
+            return None
+        return self._rows.decoded(self._kind, self.problem)
+
+    def tell(self, value: Any, action: str | None = None) -> None:
+        """Reads whatever holds orders and trades: one of either, a list of them, or an object with lists of them."""
+        if type(value) is list:
+            for item in value:
+                self.tell(item, action)
+        elif type(value) is not dict:
+            return
+        elif "trade_id" in value and "price" in value:
+            self._part(self._trade, value)
+        elif "order_state" in value or ("order_id" in value and "instrument_name" in value):
+            self._part(self._order, value, action)
+        else:
+            self._tell_inside(value, action)
+
+    def _tell_inside(self, value: Row, action: str | None) -> None:
+        order = value.get("order")
+        if type(order) is dict:  # of a placement or an amendment
+            action = action or (AMEND if order.get("replaced") is True else PLACE)
+            self.tell(order, action)
+        elif "order" in value and "trades" in value:
+            self.problem = self.problem or "field order: not an object"
+        for key in ("orders", "result", "trades"):
+            if key in value:
+                if type(value[key]) is list:
+                    self.tell(value[key], action)
+                elif key != "result":
+                    self.problem = self.problem or f"field {key}: not a list"
+        if self._request is not None and self._request.method == MASS_QUOTE:
+            self._refused_quotes(value.get("errors"))
+
+    def refused(self, error: Any, status: int | None) -> None:
+        """Reads a refusal of the request that it is joined to. `status` is that of HTTP."""
+        if type(error) is not dict:
+            raise Broken("field error: no object")
+        code = whole(error, "code")
+        if self._request is None:
+            raise Broken(f"a refusal ({code}) of a request that was not seen")
+        unknown = code in OUTCOME_UNKNOWN or (status is not None and status >= 500)
+        said: dict[str, Any] = {"status_raw": str(code), "reason": optional_text(error, "message")}
+        if not self._request.orders:
+            action = ACTIONS[self._request.method]
+            rejected = action == PLACE and not unknown
+            self._rows.order(
+                RESPONSE, action=action, request_id=self._request_id, status="REJECTED" if rejected else None, **said
+            )
+        for asked in self._request.orders:
+            if asked.action == PLACE:
+                self._rows.rejoined(asked, status=None if unknown else "REJECTED", **said)
+            else:  # what the request wanted to change has not changed
+                self._rows.rejoined(asked, price=None, stop_price=None, quantity=None, quantity_unit=None, **said)
+
+    def counted(self) -> None:
+        """An answer that says how many orders were cancelled, and not which: what was asked is confirmed."""
+        for asked in self._request.orders if self._request is not None else ():
+            if asked.action == CANCEL:
+                self._rows.rejoined(asked)
+
+    def _part(self, read: Any, *arguments: Any) -> None:
+        """One order or one trade: all of its row, or a problem."""
+        try:
+            read(*arguments)
+        except Broken as error:
+            self.problem = self.problem or str(error)
+
+    def _order(self, row: Row, action: str | None) -> None:
+        symbol = text(row, "instrument_name")
+        state = text(row, "order_state")
+        filled = optional_amount(row, "filled_amount")
+        status = STATUSES.get(state)
+        quantity = optional_amount(row, "amount")
+        unit = None if quantity is None and filled is None else unit_of(symbol)
+        if quantity is None and (quantity := optional_amount(row, "contracts")) is not None:
+            unit, filled = "contract", None
+        order_type, time_in_force = terms(row, "order_type")
+        self._rows.order(
+            self._kind,
+            exchange_time=time(row, "last_update_timestamp", MILLISECONDS),
+            symbol=symbol,
+            action=action,
+            request_id=self._request_id,
+            client_order_id=optional_text(row, "label"),
+            order_id=text(row, "order_id"),
+            side=mapped(row, "direction", SIDES),
+            order_type=order_type,
+            time_in_force=time_in_force,
+            status="PARTIALLY_FILLED" if status == "NEW" and filled else status,
+            status_raw=state,
+            price=price_of(row, "price", symbol),
+            stop_price=optional_amount(row, "trigger_price" if "trigger_price" in row else "stop_price"),
+            quantity=quantity,
+            quantity_unit=unit,
+            filled_quantity=filled,
+            average_price=price_of(row, "average_price", symbol) or None,  # 0 stands for none
+            reason=optional_text(row, "cancel_reason") or optional_text(row, "reject_reason"),
+        )
+
+    def _trade(self, row: Row) -> None:
+        legs = row.get("legs")
+        self._fill(row)
+        if type(legs) is list:  # of a combination: executions of their own, each with its trade id
+            for leg in legs:
+                if type(leg) is not dict:
+                    raise Broken("field legs: not a list of objects")
+                self._part(self._fill, leg)
+
+    def _fill(self, row: Row) -> None:
+        symbol = text(row, "instrument_name")
+        price = price_of(row, "price", symbol)
+        quantity = optional_amount(row, "amount")
+        unit = unit_of(symbol)
+        if quantity is None:
+            quantity, unit = optional_amount(row, "contracts"), "contract"
+        if price is None or not quantity:
+            raise Broken("a trade without price or amount")
+        liquidity = optional_text(row, "liquidity")
+        if liquidity is not None and liquidity not in LIQUIDITY:
+            raise Broken("field liquidity: an unknown word")
+        fee = number(row, "fee") if row.get("fee") is not None else None
+        self._rows.fill(
+            exchange_time=time(row, "timestamp", MILLISECONDS),
+            symbol=symbol,
+            trade_id=text(row, "trade_id"),
+            order_id=optional_text(row, "order_id"),
+            client_order_id=optional_text(row, "label"),
+            side=mapped(row, "direction", SIDES),
+            price=price,
+            quantity=quantity,
+            quantity_unit=unit,
+            fee=fee,
+            fee_asset=optional_text(row, "fee_currency"),
+            liquidity=LIQUIDITY[liquidity] if liquidity else None,
+        )
+
+    def _refused_quotes(self, errors: Any) -> None:
+        """The quotes of a mass quote that were refused, told by instrument and side."""
+        if errors is None:
+            return
+        for refusal in errors if type(errors) is list else [None]:
+            try:
+                if type(refusal) is not dict:
+                    raise Broken("field errors: not a list of objects")
+                symbol = text(refusal, "instrument_name")
+                side = mapped(refusal, "side", {"bid": "buy", "ask": "sell"})
+                error = refusal["error"] if type(refusal.get("error")) is dict else refusal
+                said: dict[str, Any] = {
+                    "status": "REJECTED",
+                    "status_raw": str(whole(error, "code")),
+                    "reason": optional_text(error, "message"),
+                }
+            except Broken as broken:
+                self.problem = self.problem or str(broken)
+                continue
+            asked = self._request.orders if self._request is not None else ()
+            match = next((order for order in asked if (order.symbol, order.side) == (symbol, side)), None)
+            if match is not None:
+                self._rows.rejoined(match, **said)
+            else:
+                self._rows.order(RESPONSE, action=PLACE, request_id=self._request_id, symbol=symbol, side=side, **said)
