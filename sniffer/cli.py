@@ -328,6 +328,36 @@ def decode(
         raise typer.Exit(1)
 
 
+@app.command(
+    "exec",
+    cls=_Command,
+    context_settings={"allow_interspersed_args": False},  # what follows the command is the command's
+    epilog="\b\nExamples:\n  sniffer exec -- python bot.py --symbol BTCUSDT\n"
+    "  SNIFFER_STRATEGY=maker sniffer exec -- ./bot\n  sniffer exec --keylog-dir /srv/keys -- python -m desk.bot",
+)
+def execute(
+    command: Annotated[list[str], typer.Argument(metavar="[--] COMMAND...", hidden=True)],
+    keylog_dir: Annotated[
+        Path | None,
+        typer.Option("--keylog-dir", help="Where its key log is made [/run/sniffer/keys].", metavar="FOLDER"),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Start a strategy so that its TLS traffic can be read.
+
+    Makes a key log file for it, says where in SSLKEYLOGFILE, and becomes COMMAND: process, signals and exit code are the
+    command's. Where the file cannot be made, the command starts all the same, without the variable. It takes no database.
+    """
+    from sniffer.execute import WITHOUT, run_command, start
+
+    try:
+        folder = load_settings(config, keylog_dir=keylog_dir).keylog_dir
+    except SnifferError as error:
+        _say(f"{error}; {WITHOUT}")
+        start(command)
+    run_command(command, folder, _say)
+
+
 @app.command(cls=_Command, epilog="\b\nExample:\n  sniffer doctor -i eth0")
 def doctor(
     interface: Annotated[str | None, typer.Option("-i", "--interface", help="Interface to look at.", metavar="NAME")] = None,

@@ -75,6 +75,7 @@ class Settings:
     journal_segment_bytes: int = 64 << 20
     group: str | None = None
     account: str | None = None
+    keylog_dir: Path = Path("/run/sniffer/keys")
     limits: Limits = field(default_factory=Limits)
 
 
@@ -200,6 +201,7 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "journal_segment_bytes": _size(1 << 16),
     "group": _name,
     "account": _name,
+    "keylog_dir": _path,
     "limits": _limits,
 }
 

@@ -4,6 +4,7 @@
     ├── UsageError               the call is wrong: exit code 2
     ├── CaptureError             packets cannot be had: no privilege, no interface, not a capture file
     │   └── DamagedCapture       a capture file ends, or stops making sense, at a known byte
+    ├── CommandError             the command of `sniffer exec` cannot be started: exit code 127 or 126, as of a shell
     ├── JournalError             the journal's folder cannot be used
     └── StoreError               the database cannot be used
         └── NotOurDatabase       it is not a sniffer database, or one of a newer version
@@ -45,6 +46,14 @@ class DamagedCapture(CaptureError):
 
 class JournalError(SnifferError):
     """The journal's folder is missing or cannot be written."""
+
+
+class CommandError(SnifferError):
+    """The command that `sniffer exec` is to start is `missing` (127), or cannot be run (126)."""
+
+    def __init__(self, message: str, missing: bool) -> None:
+        super().__init__(message)
+        self.exit_code = 127 if missing else 126
 
 
 class StoreError(SnifferError):

@@ -18,7 +18,7 @@ LAYERS = [
     {"sniffer.errors", "sniffer.model", "sniffer.config", "sniffer.allocator"},
     {"sniffer.capture", "sniffer.wire", "sniffer.exchanges", "sniffer.store"},
     {"sniffer.examine", "sniffer.pipeline"},
-    {"sniffer.sidecar", "sniffer.replay", "sniffer.doctor", "sniffer.report", "sniffer.table"},
+    {"sniffer.sidecar", "sniffer.replay", "sniffer.doctor", "sniffer.execute", "sniffer.report", "sniffer.table"},
     {"sniffer.cli"},
 ]
 """From the ground up: a module may import what stands below it or beside it, but for the four of the second layer."""
