@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from sniffer.errors import UsageError
-from sniffer.exchanges import binance_spot, deribit
+from sniffer.exchanges import binance_spot, binance_usdm, deribit
 from sniffer.exchanges.base import Venue
 from sniffer.exchanges.redact import UNKNOWN_VENUE
 from sniffer.model import Sender
 
 VENUES: Final[tuple[Venue, ...]] = (
     binance_spot.VENUE,
+    binance_usdm.VENUE,
+    binance_usdm.VENUE_COIN_M,
     deribit.VENUE,
 )
 
