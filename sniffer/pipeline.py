@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import ipaddress
 import socket
@@ -42,7 +41,10 @@ class Target(Protocol):
         """How far the capture that begins so has been loaded; None: it is new."""
 
     def append(self, batch: Batch, position: Position) -> None:
-        """Add rows and move to `position`, in one transaction."""
+        """Add rows and move to `position`, in one transaction.
+
+        An append that is `complete` holds what only the capture's end brings forth; a further one takes it back.
+        """
 
     def publish(self) -> None:
         """Let readers see what was appended."""
@@ -93,7 +95,6 @@ class Pipeline:
         self._ticked = 0
         self._stored_tick = 0
         self._ended = False
-        self._stored: frozenset[tuple[object, ...]] = frozenset()
         self._packets = 0
         self._bytes = 0
         self._started_at: int | None = None
@@ -124,7 +125,7 @@ class Pipeline:
             self._note_drops(source)
             if block and self._packets <= self._skip:
                 self._forget()
-            self._flush(source, final=False)
+            self._flush(source)
             if progress is not None:
                 progress(source, self.summary)
         self._finish(source)
@@ -189,23 +190,11 @@ class Pipeline:
             self._forget()
 
     def _go_on(self) -> None:
-        """Before anything new: what the end of the capture, when it was here, brought forth is stored, and not to come twice.
-
-        Most of all messages that nobody had acknowledged yet. Decoding is deterministic, so ending a copy shows them.
-        """
-        if self._packets < self._skip:
-            return
-        if self._stored_tick:
+        """Before anything new: what time alone brought forth behind the last stored packet is not to come twice."""
+        if self._stored_tick and self._packets >= self._skip:
             self._take(self._engine.tick(self._stored_tick))
             self._stored_tick = 0
             self._forget()
-        if self._ended:
-            self._ended = False
-            engine, examiner = copy.deepcopy((self._engine, self._examiner))
-            output, ended = engine.finish(), Batch()
-            output.losses.clear()  # the store takes back those of a capture's end
-            examine(examiner, output, ended)
-            self._stored = frozenset((*ended.messages, *ended.order_events, *ended.fill_events, *ended.losses))
 
     def _take(self, output: Output) -> None:
         """Examine what the engine gave, and gather the rows."""
@@ -235,32 +224,29 @@ class Pipeline:
             self._batch.losses.append(Loss(capture_id, None, None, now, now, None, None, None, "kernel", reason))
         if drops is not None:
             self._kernel_drops = drops
-        if source.losses:
-            losses = [loss._replace(capture_id=capture_id) for loss in source.losses]
-            self._batch.losses += map(at_end, losses) if self.summary.damage else losses
-            source.losses.clear()
+        if not self.summary.damage:
+            self._batch.losses += self._losses_of(source)
+
+    def _losses_of(self, source: PacketSource) -> list[Loss]:
+        losses = [loss._replace(capture_id=self._position.capture_id) for loss in source.losses]
+        source.losses.clear()
+        return losses
 
     # --- rows to the store -----------------------------------------------------------------------------------------------
 
-    def _flush(self, source: PacketSource, *, final: bool) -> None:
+    def _flush(self, source: PacketSource) -> None:
         """Append what has gathered, when there is enough or it is time; publish when it is time."""
-        now = time.monotonic()
-        due = now - self._published >= self._publish_interval
-        if not (final or due or len(self._batch) >= APPEND_ROWS):
+        due = time.monotonic() - self._published >= self._publish_interval
+        if not (due or len(self._batch) >= APPEND_ROWS):
             return
-        if self._packets > self._skip or final:
-            self._append(source, complete=final)
-        if due or final:
+        if self._packets > self._skip:
+            self._append(source, complete=False)
+        if due:
             self._target.publish()
             self._published = time.monotonic()
 
     def _append(self, source: PacketSource, *, complete: bool) -> None:
         batch = self._batch
-        if self._stored:
-            batch.messages = [row for row in batch.messages if row not in self._stored]
-            batch.order_events = [row for row in batch.order_events if row not in self._stored]
-            batch.fill_events = [row for row in batch.fill_events if row not in self._stored]
-            batch.losses = [row for row in batch.losses if row not in self._stored]
         batch.connections = [self._connection_row(connection) for connection in self._dirty.values()]
         if not batch and not complete:
             return
@@ -279,17 +265,20 @@ class Pipeline:
         self._dirty.clear()
 
     def _finish(self, source: PacketSource) -> None:
-        """The source has ended."""
+        """The source has ended. What that brings forth is an append of its own: it is taken back if the capture goes on."""
         self._note_drops(source)
         if self._packets < self._skip or (self._packets == self._skip and self._ended):
             self.summary.already_loaded = self._packets
             self._forget()
             self.summary.packets, self.summary.bytes = self._packets, self._bytes
             return
+        if self._packets > self._skip:
+            self._append(source, complete=False)
         output = self._engine.finish()
-        output.losses = [at_end(loss) for loss in output.losses]
+        output.losses = [at_end(loss) for loss in (*self._losses_of(source), *output.losses)]
         self._take(output)
-        self._flush(source, final=True)
+        self._append(source, complete=True)
+        self._target.publish()
 
     def _connection_row(self, connection: Connection) -> ConnectionRow:
         venue, guessed, account, path, unexamined = self._examiner.facts(connection)
@@ -351,7 +340,7 @@ def examine(examiner: Examiner, output: Output, batch: Batch) -> None:
 
 
 def at_end(loss: Loss) -> Loss:
-    """A loss that stands only because the capture ends: its reason says so, and the store takes it back if it goes on."""
+    """A loss that stands only because the capture ends: its reason says so."""
     return loss if loss.reason.startswith(CAPTURE_ENDED) else loss._replace(reason=f"{CAPTURE_ENDED}: {loss.reason}")
 
 

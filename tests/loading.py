@@ -43,13 +43,14 @@ class Source:
 
 
 class Memory:
-    """A `Target` that remembers, and takes back the losses of a capture's end as the store does."""
+    """A `Target` that remembers, and takes back what a capture's end brought forth as the store does."""
 
     def __init__(self) -> None:
         self.rows: Counter[tuple[Any, ...]] = Counter()
         self.connections: dict[int, tuple[Any, ...]] = {}
         self.saved: Position | None = None
         self.appends: list[int] = []
+        self._ended: list[tuple[Any, ...]] = []
 
     def position(self, fingerprint: tuple[str, ...]) -> Position | None:
         if self.saved is None:
@@ -59,12 +60,12 @@ class Memory:
 
     def append(self, batch: Batch, position: Position) -> None:
         if self.saved is not None and self.saved.complete:
-            for row in [row for row in self.rows if isinstance(row, Loss) and row.reason.startswith("capture ended")]:
-                del self.rows[row]
+            self.rows -= Counter(self._ended)
         self.saved = position
         self.appends.append(len(batch))
-        for rows in (batch.messages, batch.order_events, batch.fill_events, batch.losses):
-            self.rows.update(rows)
+        rows = [*batch.messages, *batch.order_events, *batch.fill_events, *batch.losses]
+        self.rows.update(rows)
+        self._ended = rows if position.complete else []
         self.connections.update((row.connection_id, row) for row in batch.connections)
 
     def publish(self) -> None:

@@ -58,7 +58,8 @@ CREATE TABLE position (            -- how far each capture has been loaded; comm
     packets     BIGINT,
     complete    BOOLEAN,
     fingerprint VARCHAR[],
-    ticked      BIGINT             -- ns; what time alone brought forth behind these packets is stored up to here
+    ticked      BIGINT,            -- ns; what time alone brought forth behind these packets is stored up to here
+    batch       BIGINT             -- the append that moved it here: of a complete capture, what its end brought forth
 );
 
 CREATE TABLE sealed (              -- the Parquet files that belong to this database, and no other file does

@@ -1,6 +1,7 @@
-"""Taking a capture back (`--replace`): its rows go from the recent tables and, by rewriting them, from the sealed files.
+"""Taking rows back: a whole capture (`--replace`), or what a capture's end brought forth when it goes on after all.
 
-An order may have been seen by several captures, so the orders that this one touched are folded anew from the events of others.
+The rows go from the recent tables and, by rewriting them, from the sealed files. Other events may have made the same orders, so
+the orders that the rows touched are folded anew from what is left.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from sniffer.model import OrderEvent
 from sniffer.store.book import Book
-from sniffer.store.history import make_views
+from sniffer.store.history import make_views, sealed_rows
 from sniffer.store.orders import row
 from sniffer.store.rows import exact, insert, to_arrow
 from sniffer.store.schema import EVENTS
@@ -31,29 +32,68 @@ def remove_capture(
         "CREATE OR REPLACE TEMP TABLE gone AS SELECT DISTINCT connection_id FROM main.connections WHERE capture_id = ?",
         [capture_id],
     )
-    connection.execute("CREATE OR REPLACE TEMP TABLE ids AS " + _ids("main.order_events SEMI JOIN gone USING (connection_id)"))
-    connection.execute("INSERT INTO ids " + _ids(f"main.orders_all WHERE {_TOUCHED}"))
     connection.execute("SET VARIABLE capture = ?", [capture_id])
-    of_capture = "connection_id IN (SELECT connection_id FROM gone)"
-    conditions = dict.fromkeys((*EVENTS, "connections"), of_capture)
-    conditions["losses"] = "capture_id = getvariable('capture')"
-    conditions["orders"] = f"{_TOUCHED} OR (order_id IS NULL AND client_order_id IS NULL AND {of_capture})"
-    for table, where in conditions.items():
-        connection.execute(f"DELETE FROM _sniffer.{table} WHERE {where}")
-        sealed.remove(connection, table, where)
+    where = dict.fromkeys((*EVENTS, "connections"), "connection_id IN (SELECT connection_id FROM gone)")
+    where["losses"] = "capture_id = getvariable('capture')"
+    _touch(connection, sealed, f"main.order_events WHERE {where['order_events']}")
+    _remove(connection, sealed, where)
     for table in ("captures", "position"):
         connection.execute(f"DELETE FROM _sniffer.{table} WHERE capture_id = ?", [capture_id])
     make_views(connection, folder, schemas)
     _fold_again(connection, schemas)
     newest = " UNION ALL ".join(f"SELECT max(captured_at) AS latest FROM main.{table}" for table in EVENTS if table != "losses")
     connection.execute(f"UPDATE _sniffer.state SET newest = (SELECT max(latest) FROM ({newest}))")
-    connection.execute("DROP TABLE temp.gone; DROP TABLE temp.ids")
+    connection.execute("DROP TABLE temp.gone")
 
 
-_TOUCHED: Final = (
+def withdraw(
+    connection: duckdb.DuckDBPyConnection, sealed: Sealed, folder: Path, schemas: dict[str, pa.Schema], number: int
+) -> None:
+    """Remove the events that append `number` brought, inside a transaction; connections stay. `schemas` are without `batch`."""
+    events = f"SELECT * FROM _sniffer.order_events WHERE batch = {number}"
+    if rows := sealed_rows(connection, folder, "order_events", f"max_batch >= {number}"):
+        events += f" UNION ALL {rows} WHERE batch = {number}"
+    _touch(connection, sealed, f"({events})")
+    _remove(connection, sealed, dict.fromkeys(EVENTS, f"batch = {number}"), f"max_batch >= {number}")
+    make_views(connection, folder, schemas)
+    _fold_again(connection, schemas)
+
+
+_BY_ID: Final = (
     "((venue, order_id) IN (SELECT (venue, id) FROM ids WHERE kind = 'order')"
     " OR (venue, client_order_id) IN (SELECT (venue, id) FROM ids WHERE kind = 'client'))"
 )
+_BY_REQUEST: Final = (
+    "(order_id IS NULL AND client_order_id IS NULL AND request_id IS NOT NULL"
+    " AND (connection_id, request_id) IN (SELECT (connection_id, request_id) FROM touched))"
+)
+_TOUCHED: Final = f"({_BY_ID} OR {_BY_REQUEST})"
+"""Orders that have events among those that go, and all events of those orders."""
+
+
+def _touch(connection: duckdb.DuckDBPyConnection, sealed: Sealed, events: str) -> None:
+    """Note what tells the orders of `events` (SQL for rows): their ids, the requests that made them, and their beginning."""
+    columns = "venue, connection_id, request_id, order_id, client_order_id"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT {columns}, captured_at AS since FROM {events}")
+    connection.execute("CREATE OR REPLACE TEMP TABLE ids AS " + _ids("temp.touched"))
+    orders = f"SELECT {columns}, first_at AS since FROM _sniffer.orders WHERE {_TOUCHED}"
+    if rows := sealed.rows(connection, "orders"):
+        orders += f" UNION ALL SELECT {columns}, first_at FROM ({rows}) WHERE {_TOUCHED}"
+    connection.execute(f"INSERT INTO touched {orders}")
+    connection.execute("INSERT INTO ids " + _ids("temp.touched"))
+    connection.execute("SET VARIABLE since = (SELECT min(since) FROM touched)")
+
+
+def _remove(connection: duckdb.DuckDBPyConnection, sealed: Sealed, where: dict[str, str], files: str = "true") -> None:
+    """Delete the rows for which `where` is true, table by table, and the touched orders.
+
+    `files`: which sealed files of events can hold such rows, a condition on `_sniffer.sealed`.
+    """
+    for table, condition in where.items():
+        connection.execute(f"DELETE FROM _sniffer.{table} WHERE {condition}")
+        sealed.remove(connection, table, condition, files if table in EVENTS else "true")
+    connection.execute(f"DELETE FROM _sniffer.orders WHERE {_TOUCHED}")
+    sealed.remove(connection, "orders", _TOUCHED)
 
 
 def _ids(rows: str) -> str:
@@ -71,7 +111,8 @@ def _fold_again(connection: duckdb.DuckDBPyConnection, schemas: dict[str, pa.Sch
     book = Book(next_key)
     columns = exact(schemas["order_events"])
     found = connection.execute(
-        f"SELECT {columns} FROM main.order_events WHERE {_TOUCHED} ORDER BY captured_at, connection_id, position, item"
+        f"SELECT {columns} FROM main.order_events WHERE captured_at >= getvariable('since') AND {_TOUCHED}"
+        " ORDER BY captured_at, connection_id, position, item"
     )
     while rows := found.fetchmany(_FETCH):
         book.fold((OrderEvent(*values) for values in rows), strategies)
@@ -79,3 +120,4 @@ def _fold_again(connection: duckdb.DuckDBPyConnection, schemas: dict[str, pa.Sch
         orders = to_arrow("orders", schemas["orders"], [row(order) for order in book.changed.values()])
         insert(connection, "orders", orders, number)
     connection.execute("UPDATE _sniffer.state SET next_key = ?", [book.next_key])
+    connection.execute("DROP TABLE temp.ids; DROP TABLE temp.touched")

@@ -18,7 +18,7 @@ import duckdb
 
 from sniffer.store.book import SETTLED
 from sniffer.store.files import Files
-from sniffer.store.history import listed, quoted, read_parquet
+from sniffer.store.history import listed, quoted, read_parquet, sealed_rows
 
 ROWS: Final = 122_880
 """Recent rows that are sealed at once: DuckDB's row group."""
@@ -34,9 +34,6 @@ LARGE: Final = 1_000_000
 """Rows of a file that is not merged any more."""
 OPEN_ORDERS: Final = 65_536
 """Open orders that stay in the file; beyond, those idle longest are sealed as they are (in one-sided captures none closes)."""
-
-MARK_END: Final = "capture ended"
-"""How the reason of a loss begins that is withdrawn when the capture goes on: such a row is never sealed."""
 
 _TIME: Final = {
     "messages": "captured_at",
@@ -67,7 +64,6 @@ class Sealed:
         settled = f"make_timestamp_ns({newest - SETTLED})"
         idle = f"SELECT key FROM _sniffer.orders WHERE is_open IS NOT false ORDER BY updated_at DESC, key OFFSET {OPEN_ORDERS}"
         which = {
-            "losses": f"NOT coalesce(starts_with(reason, '{MARK_END}'), false)",
             "connections": f"closed_at <= {settled}",
             "orders": f"(is_open = false AND updated_at <= {settled}) OR key IN ({idle})",
         }
@@ -79,9 +75,16 @@ class Sealed:
             self._merge(connection, table)
         return orders
 
-    def remove(self, connection: duckdb.DuckDBPyConnection, table: str, where: str) -> None:
-        """Rewrite the files of `table` that hold rows for which `where` is true, without those; `make_views` is to follow."""
-        files = listed(connection, self._files.folder, table)
+    def rows(self, connection: duckdb.DuckDBPyConnection, table: str) -> str | None:
+        """SQL for the sealed rows of a table; see `sealed_rows`."""
+        return sealed_rows(connection, self._files.folder, table)
+
+    def remove(self, connection: duckdb.DuckDBPyConnection, table: str, where: str, which: str = "true") -> None:
+        """Rewrite the files of `table` that hold rows for which `where` is true, without those; `make_views` is to follow.
+
+        `which`: a condition on `_sniffer.sealed`, for the files that can.
+        """
+        files = listed(connection, self._files.folder, table, which)
         if not files:
             return
         found = f"SELECT DISTINCT filename FROM {read_parquet(files, filename=True)} WHERE {where}"

@@ -19,10 +19,10 @@ from sniffer.store.current import Current
 from sniffer.store.files import Files
 from sniffer.store.history import make_views
 from sniffer.store.private import Private, uninterrupted
-from sniffer.store.removal import remove_capture
+from sniffer.store.removal import remove_capture, withdraw
 from sniffer.store.rows import insert, schemas, to_arrow
 from sniffer.store.schema import EVENTS, check_ours, create, make_fixed_views
-from sniffer.store.sealed import BYTES, MARK_END, ROWS, Sealed
+from sniffer.store.sealed import BYTES, ROWS, Sealed
 
 
 class Store:
@@ -85,7 +85,10 @@ class Store:
 
     @uninterrupted()
     def append(self, batch: Batch, position: Position) -> None:
-        """Add `batch` and move to `position`, in one transaction. Readers see it, and it is durable, after `publish`."""
+        """Add `batch` and move to `position`, in one transaction. Readers see it, and it is durable, after `publish`.
+
+        A `complete` position: the batch holds what only the capture's end brings forth. A further append takes its events back.
+        """
         number = self._number + 1
         rows = {table: getattr(batch, table) for table in EVENTS}
         arrow = {table: to_arrow(table, self._schemas[table], values) for table, values in rows.items() if values}
@@ -96,10 +99,7 @@ class Store:
             newest = max(self._newest, max(times, default=0))
             before = self._positions.get(position.capture_id)
             if before is not None and before.complete:
-                connection.execute(
-                    "DELETE FROM _sniffer.losses WHERE capture_id = ? AND starts_with(reason, ?)",
-                    [position.capture_id, MARK_END],
-                )
+                self._withdraw(connection, position.capture_id)
             for table, values in arrow.items():
                 insert(connection, table, values, number)
             if batch.capture is not None:
@@ -111,11 +111,11 @@ class Store:
             self._current.put_connections(connection, batch.connections, number)
             orders = self._current.put_orders(connection, batch.order_events, number)
             if before is not None and before.fingerprint == position.fingerprint:
-                moved = "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ? WHERE capture_id = ?"
-                connection.execute(moved, [position.packets, position.complete, position.ticked, position.capture_id])
+                moved = "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ?, batch = ? WHERE capture_id = ?"
+                connection.execute(moved, [position.packets, position.complete, position.ticked, number, position.capture_id])
             else:
                 connection.execute("DELETE FROM _sniffer.position WHERE capture_id = ?", [position.capture_id])
-                connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?, ?)", [*position])
+                connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?, ?, ?)", [*position, number])
             connection.execute(
                 "UPDATE _sniffer.state SET batch = ?, next_key = ?, newest = make_timestamp_ns(?)",
                 [number, self._current.book.next_key, newest or None],
@@ -218,6 +218,12 @@ class Store:
         counts = " + ".join(f"(SELECT count(*) FROM _sniffer.{table})" for table in EVENTS)
         self._rows = connection.execute(f"SELECT {counts}").fetchall()[0][0]
         self._current = Current(connection, self._files.folder, self._schemas)
+
+    def _withdraw(self, connection: duckdb.DuckDBPyConnection, capture_id: str) -> None:
+        """The capture goes on: take back what its end brought forth, which its last append holds."""
+        last = connection.execute("SELECT batch FROM _sniffer.position WHERE capture_id = ?", [capture_id]).fetchall()[0][0]
+        withdraw(connection, self._sealed, self._files.folder, self._schemas, last)
+        self._load()
 
     def _seal(self) -> None:
         with self._transaction() as connection:

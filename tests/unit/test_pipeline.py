@@ -18,8 +18,6 @@ from sniffer.store.store import Store
 from tests.command_line import PCAPS
 from tests.loading import NEVER, Memory, Source, content, load, packets_of
 
-UNSETTLED = frozenset(("overlap-different-in-order",))
-"""Captures that show data, at their end so far, which a later packet contradicts: it has been stored by then."""
 SEED = random.randrange(1 << 32)
 
 pytestmark = pytest.mark.usefixtures("settings_folder")
@@ -60,7 +58,7 @@ def test_a_capture_that_ended_and_goes_on_gives_what_one_run_gives(folder: str) 
     chance = random.Random(SEED)
     for name in captures(folder):
         packets = packets_of(name)
-        if len(packets) < 2 or Path(name).stem in UNSETTLED:
+        if len(packets) < 2:
             continue
         wanted = Memory()
         load(wanted, Source(packets, identity="one"))

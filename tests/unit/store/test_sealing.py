@@ -132,11 +132,20 @@ def test_bytes_are_sealed_at_the_threshold_and_the_file_stays_small(db: Path) ->
     assert rows(db, "SELECT count(*), count(DISTINCT payload) FROM messages") == [(12_000, 12_000)]
 
 
-def test_the_end_of_a_capture_is_never_sealed(db: Path, eager: None) -> None:
+def test_the_end_of_a_capture_is_withdrawn_from_sealed_files_too(db: Path, eager: None) -> None:
     with Store(db) as store:
-        store.append(batch(loss("torn"), loss("capture ended inside a message")), position(1, complete=True))
-        store.append(batch(message()), position(2))
+        store.append(batch(loss("torn"), event(0, order_id="1", status="NEW")), position(1))
+        end = [
+            loss("capture ended"),
+            event(100_000, order_id="1", status="FILLED"),
+            event(100_000, order_id="2", status="FILLED"),
+        ]
+        store.append(batch(*end), position(1, complete=True))
+        store.append(batch(event(200_000, order_id="3", status="NEW"), message(200_000)), position(1, "another"))
+        store.append(batch(message(200_001)), position(2))
     assert rows(db, "SELECT reason FROM losses") == [("torn",)]
+    assert rows(db, "SELECT order_id, status FROM orders ORDER BY 1") == [("1", "NEW"), ("3", "NEW")]
+    assert rows(db, "SELECT order_id FROM order_events ORDER BY 1") == [("1",), ("3",)]
 
 
 def test_open_and_fresh_rows_stay_in_the_file(db: Path, eager: None) -> None:

@@ -140,15 +140,35 @@ def test_position_is_found_by_the_packets_that_both_have(db: Path) -> None:
 
 
 def test_going_on_with_a_complete_capture_withdraws_its_end(db: Path) -> None:
-    ends = [loss("capture ended inside a message", name) for name in ("cap", "other")]
-    load(db, batch(*ends, loss("torn")), position(1, complete=True))
-    load(db, batch(), position(1, "other", complete=False))
-    load(db, batch(loss("late")), position(2))
-    assert rows(db, "SELECT capture_id, reason FROM losses ORDER BY ALL") == [
-        ("cap", "late"),
-        ("cap", "torn"),
-        ("other", "capture ended inside a message"),
-    ]
+    load(db, batch(loss("torn"), event(0, order_id="1", status="NEW")), position(1))
+    end = [event(1, order_id="1", status="FILLED"), event(1, order_id="2", status="NEW"), message(1)]
+    load(db, batch(*end, loss("capture ended inside a message")), position(1, complete=True))
+    load(db, batch(loss("capture ended", "other")), position(1, "other", complete=True))
+    assert rows(db, "SELECT order_id, status FROM orders ORDER BY 1") == [("1", "FILLED"), ("2", "NEW")]
+    load(db, batch(loss("late"), event(2, order_id="1", status="CANCELED")), position(2))
+    reasons = [("cap", "late"), ("cap", "torn"), ("other", "capture ended")]
+    assert rows(db, "SELECT capture_id, reason FROM losses ORDER BY ALL") == reasons
+    assert rows(db, "SELECT order_id, status FROM orders") == [("1", "CANCELED")]
+    assert rows(db, "SELECT count(*) FROM messages") == [(0,)]
+
+
+def test_an_order_known_by_its_request_alone_outlives_a_withdrawn_answer(db: Path) -> None:
+    asked = event(0, kind="request", action="place", request_id="r1", order_id=None, client_order_id=None)
+    load(db, batch(asked), position(1))
+    refused = asked._replace(kind="response", status="REJECTED", captured_at=T0 + MS, position=1, sender="server")
+    load(db, batch(refused), position(1, complete=True))
+    assert rows(db, "SELECT status FROM orders") == [("REJECTED",)]
+    load(db, batch(), position(2))
+    assert rows(db, "SELECT status FROM orders") == [("PENDING_NEW",)]
+
+
+def test_a_withdrawn_update_leaves_the_request_that_made_the_order(db: Path) -> None:
+    asked = event(0, kind="request", action="place", request_id="r1", order_id=None, client_order_id=None)
+    answer = event(1, kind="response", action="place", request_id="r1", order_id="7", client_order_id=None, status="NEW")
+    load(db, batch(asked, answer), position(1))
+    load(db, batch(event(2, order_id="7", client_order_id=None, status="FILLED")), position(1, complete=True))
+    load(db, batch(), position(2))
+    assert rows(db, "SELECT order_id, status, epoch_ns(requested_at) FROM orders") == [("7", "NEW", T0)]
 
 
 def test_captures_and_connections_are_replaced(db: Path) -> None:
