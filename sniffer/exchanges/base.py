@@ -177,11 +177,12 @@ def never(payload: bytes) -> bool:
 class Rows:
     """Builds the rows of one message: their common columns, and their ordinals, a count for each table."""
 
-    __slots__ = ("_message", "_venue", "account", "fills", "orders")
+    __slots__ = ("_message", "_skipped", "_venue", "account", "fills", "orders")
 
     def __init__(self, message: Message, venue: str, account: str | None) -> None:
         self._message = message
         self._venue = venue
+        self._skipped = 0
         self.account = account
         self.orders: list[OrderEvent] = []
         self.fills: list[FillEvent] = []
@@ -212,7 +213,7 @@ class Rows:
         """Adds an order event; what is not given is not said."""
         connection_id, sender, position, _, captured_at, _, _, _ = self._message
         row = OrderEvent(
-            connection_id, sender, position, len(self.orders), captured_at, exchange_time, self._venue, self.account,
+            connection_id, sender, position, self._item(), captured_at, exchange_time, self._venue, self.account,
             symbol, kind, action, request_id, client_order_id, order_id, side, order_type, time_in_force, status, status_raw,
             price, stop_price, quantity, quantity_unit, filled_quantity, average_price, reason,
         )  # fmt: skip
@@ -250,13 +251,20 @@ class Rows:
         row = asked._replace(
             sender=message.sender,
             position=message.position,
-            item=len(self.orders),
+            item=self._item(),
             captured_at=message.captured_at,
             kind=RESPONSE,
             **columns,
         )
         self.orders.append(row)
         return row
+
+    def skip(self) -> None:
+        """An order of the message cannot be read: it keeps its ordinal, since answers go by the ordinals of what was asked."""
+        self._skipped += 1
+
+    def _item(self) -> int:
+        return len(self.orders) + self._skipped
 
     def decoded(self, kind: str, problem: str | None = None) -> Decoded:
         """The rows so far as the meaning of the message."""
