@@ -102,9 +102,10 @@ class KeyLogFiles:
             self._look()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files: a last line counts without its line feed, too."""
         for file in self._files.values():
             _close(file)
+            self._sink.end(file.source)
         self._files.clear()
 
     # --- looking ---------------------------------------------------------------------------------------------------------

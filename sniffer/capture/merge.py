@@ -32,9 +32,13 @@ class MergedCapture:
         self.damage: list[DamagedCapture] = []
         """What was cut off or corrupt so far; `blocks` raises the first of them after everything else."""
         self.losses: list[Loss] = []
+        self.secrets: list[bytes] = []
+        """TLS key logs that the files hold, as they are met."""
         self._sources = sources
         for source in sources:
             source.losses = self.losses  # one list for all: the reader drains it
+            if isinstance(source, CaptureFile):
+                source.secrets = self.secrets
 
     @property
     def name(self) -> str:

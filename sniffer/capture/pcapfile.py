@@ -51,6 +51,8 @@ class CaptureFile:
     def __init__(self, name: str, follow: bool, stop: Callable[[], bool]) -> None:
         self.name = name
         self.losses: list[Loss] = []
+        self.secrets: list[bytes] = []
+        """TLS key logs that the file holds (pcapng), as they are met; the reader drains it."""
         self.bytes_read = 0
         self.total_bytes: int | None = None
         self.first_time: int | None = None
@@ -89,6 +91,7 @@ class CaptureFile:
             pass  # damage is reported when the file is read
         blocks.close()
         self.losses.clear()
+        self.secrets.clear()
         self.bytes_read = 0
 
     def blocks(self) -> Generator[list[Packet], None, None]:
@@ -135,6 +138,9 @@ class CaptureFile:
                     if decoder is None:
                         continue
                 packets, used = decoder.decode(data)
+                if isinstance(decoder, pcapng.PcapngDecoder) and decoder.secrets:
+                    self.secrets += decoder.secrets
+                    decoder.secrets.clear()
                 data = data[used:]
                 offset += used
                 if packets:

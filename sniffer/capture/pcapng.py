@@ -1,8 +1,8 @@
 """The pcapng format (draft-ietf-opsawg-pcapng): bytes in, packets out.
 
 Both byte orders, several sections and interfaces, `if_tsresol` and `if_tsoffset`; enhanced, simple and old packet blocks;
-interface statistics. Other blocks (names, secrets, custom ones) are skipped. The section length is not used: a section ends
-where the next one begins.
+interface statistics; the TLS key logs of decryption secrets blocks. Other blocks (names, custom ones) are skipped. The
+section length is not used: a section ends where the next one begins.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ OLD_PACKET: Final = 2
 SIMPLE_PACKET: Final = 3
 INTERFACE_STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
+DECRYPTION_SECRETS: Final = 10
+
+TLS_KEY_LOG: Final = 0x544C534B
+"""Secrets type of a decryption secrets block (section 4.7): the lines of an NSS key log."""
 
 OPT_COMMENT: Final = 1
 SHB_USERAPPL: Final = 4
@@ -65,7 +69,8 @@ class PcapngDecoder:
     """Decodes blocks; see `sniffer.capture.pcap.Decoder` for how it is fed.
 
     `application` and `comment` are those of the present section's header, `names` are its interfaces' names, and
-    `statistics_comment` belongs to its latest statistics block: our journal marks the end of a run there.
+    `statistics_comment` belongs to its latest statistics block: our journal marks the end of a run there. `secrets` holds the
+    TLS key logs that were met; whoever reads them takes them out.
     """
 
     def __init__(self) -> None:
@@ -75,6 +80,7 @@ class PcapngDecoder:
         self.comment = ""
         self.names: list[str] = []
         self.statistics_comment = ""
+        self.secrets: list[bytes] = []
         self._order = ""  # "" before the first section
         self._interfaces: list[_Interface] = []
         self._snaplen = 0  # of the section's first interface, which simple packets belong to
@@ -230,6 +236,13 @@ class PcapngDecoder:
         if counts:
             self._drops[interface] = sum(struct.unpack(self._order + "Q", count)[0] for count in counts)
 
+    def _secrets(self, body: bytes, _append: object) -> None:
+        kind, length = struct.unpack_from(self._order + "II", body)
+        if length > len(body) - 8:
+            raise _Damage("secrets that are longer than their block")
+        if kind == TLS_KEY_LOG:
+            self.secrets.append(body[8 : 8 + length])
+
     def _options(self, body: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
         """(code, value) of each option; of a repeated one, `dict` keeps the last."""
         while offset < len(body):
@@ -249,6 +262,7 @@ class PcapngDecoder:
         SIMPLE_PACKET: _simple_packet,
         INTERFACE_STATISTICS: _statistics,
         ENHANCED_PACKET: _packet,
+        DECRYPTION_SECRETS: _secrets,
     }
 
 

@@ -128,8 +128,10 @@ def test_few_former_files_stay_open(log: Path) -> None:
         append(log, line(number))
         followed.look()
     assert open_files() <= before + 6
+    followed.sink.calls.clear()
     followed.files.close()
     assert open_files() == before
+    assert followed.sink.calls.count("end") == 5  # a last line without its line feed is whole, now
 
 
 @pytest.mark.parametrize("longer", [False, True])

@@ -10,6 +10,7 @@ import time
 import dpkt
 import pytest
 
+from sniffer.capture.merge import merge
 from sniffer.capture.pcapfile import open_capture
 from sniffer.capture.pcapng import BLOCK_LIMIT
 from sniffer.errors import DamagedCapture
@@ -240,3 +241,47 @@ def test_large_blocks_cost_no_more_than_their_bytes(read):
     assert error is None
     assert len(packets) == 12
     assert time.process_time() - started < 5
+
+
+KEYS = b"# made up\nCLIENT_RANDOM " + b"5c" * 32 + b" " + b"e1" * 48 + b"\n"
+TLS_KEY_LOG, SSH_KEY_LOG = 0x544C534B, 0x5353484B
+
+
+def secrets(data, kind=TLS_KEY_LOG, order="<", length=None):
+    return block(10, struct.pack(order + "II", kind, len(data) if length is None else length) + data, order)
+
+
+@pytest.mark.parametrize("order", ENDINGS)
+def test_tls_secrets_are_handed_on_and_others_are_skipped(read, order):
+    source, packets, error = read(
+        section(order),
+        secrets(b"ssh secrets", SSH_KEY_LOG, order),
+        secrets(KEYS, order=order),
+        interface(order=order),
+        enhanced(1, b"one", order=order),
+        secrets(b"", order=order),
+        secrets(KEYS[:-1], order=order),  # padded, and found without its padding
+        enhanced(2, b"two", order=order),
+    )
+    assert error is None
+    assert [packet[2] for packet in packets] == [b"one", b"two"]
+    assert source.secrets == [KEYS, b"", KEYS[:-1]]
+
+
+def test_secrets_of_merged_files_come_together(tmp_path):
+    paths = [tmp_path / name for name in ("a.pcapng", "b.pcapng")]
+    for number, path in enumerate(paths):
+        path.write_bytes(section() + secrets(b"# %d\n" % number) + interface() + enhanced(number, b"data"))
+    source = merge([open_capture(path) for path in paths])
+    assert source.secrets == []  # the look at a file's head brings none
+    assert len(read_all(source)[0]) == 2
+    assert sorted(source.secrets) == [b"# 0\n", b"# 1\n"]
+
+
+@pytest.mark.parametrize("body", [b"", b"KSLT", struct.pack("<II", TLS_KEY_LOG, 13) + bytes(12)])
+def test_secrets_of_a_lying_length_stop_the_file_there(read, body):
+    source, packets, error = read(section(), interface(), enhanced(1, b"one"), block(10, body), enhanced(2, b"two"))
+    assert isinstance(error, DamagedCapture)
+    assert "10" in error.reason or "secrets" in error.reason
+    assert [packet[2] for packet in packets] == [b"one"]
+    assert source.secrets == []
