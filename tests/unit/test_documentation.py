@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -41,11 +42,12 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def called(text: str) -> list[list[str]]:
-    """The calls of `sniffer` in the shell examples of a document, and those in backquotes, as words."""
+    """The calls of `sniffer` in the shell examples of a document, and those in backquotes, as words, up to a `--`."""
     lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
     lines += re.findall(r"`((?:sudo )?sniffer [^`]+)`", text)
     parts = [part.strip() for line in lines for part in re.split(r"\||;|&&|>|  #", line)]
-    return [shlex.split(part)[1:] for line in parts if (part := line.removeprefix("sudo ")).startswith("sniffer ")]
+    calls = [part for line in parts if (part := line.removeprefix("sudo ")).startswith("sniffer ")]
+    return [list(itertools.takewhile(lambda word: word != "--", shlex.split(call)[1:])) for call in calls]
 
 
 # --- commands ------------------------------------------------------------------------------------------------------------
