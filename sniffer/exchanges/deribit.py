@@ -291,12 +291,10 @@ def _request_id(document: Row) -> str | None:
 
 
 def _is_empty(data: Any) -> bool:
-    """Whether nothing was said: an empty list, no orders cancelled, or an object of such."""
+    """Whether nothing was said: no orders, none cancelled, or lists of orders and trades that are empty."""
     if type(data) is dict:
-        return all(key not in data or data[key] == [] for key in ("orders", "trades")) and (
-            "orders" in data or "trades" in data
-        )
-    return data == [] or data == 0
+        return [] in (data.get("orders"), data.get("trades"))
+    return bool(data == [] or data == 0)
 
 
 def _rest_request(head: HttpHead, body: bytes) -> tuple[str | None, Row, str | None]:
