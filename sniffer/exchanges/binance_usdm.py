@@ -2,9 +2,10 @@
 
 Hosts      ws-fapi.binance.com/ws-fapi/v1 (orders), fstream.binance.com (streams), fapi.binance.com and papi.binance.com (REST);
            COIN-M: ws-dapi, dstream, dapi; the same of the test net (testnet and stream.binancefuture.com) and with `demo-`.
-Channels   A user event comes bare, on a path that holds the listen key (`/private/ws/<key>`, `/private/ws?listenKey=<key>`, once
-           `/ws/<key>`, for portfolio margin `/pm/ws/<key>`), or as {"stream", "data"}. Requests are {"id", "method", "params"},
-           answers {"id", "status", "result" or "error"}; REST has the same parameters in query or form, and the bare bodies.
+Channels   A user event comes bare, on a path that holds the listen key (`/private/ws/<key>`, `/private/ws?listenKey=<key>`,
+           once `/ws/<key>`, portfolio margin `/pm/ws/<key>`), or as {"stream", "data"}. Requests are
+           {"id", "method", "params"}, answers {"id", "status", "result" or "error"}; REST has the same parameters in query
+           or form, and the bare bodies.
 Markers    ORDER_TRADE_UPDATE, TRADE_LITE, ALGO_UPDATE, CONDITIONAL_ORDER_...; in answers `status"` with an id or `error"`.
 Identity   An order: (symbol, i). A fill: (symbol, t), in ORDER_TRADE_UPDATE and, without fee, in TRADE_LITE. Conditional (algo)
            orders have ids and client ids of their own (`aid`, `caid`); what they trigger is a new order.
@@ -93,7 +94,7 @@ _ORDER_CALL: Final = re.compile(rb'"method"\s*:\s*"(?:v\d/)?(?:order\.modify|alg
 
 
 def _is_public(name: str) -> bool:
-    """Names of market streams (`btcusdt@depth`, `!bookTicker`) and of events are public; a listen key, alone or `@` one, is not."""
+    """Names of market streams (`btcusdt@depth`, `!bookTicker`) and of events are public; listen keys, alone or `@`, are not."""
     head, at, _ = name.partition("@")
     return name.startswith("!") or _EVENT_NAME.fullmatch(name) is not None or (at != "" and _LISTEN_KEY.fullmatch(head) is None)
 

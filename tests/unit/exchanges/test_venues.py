@@ -44,7 +44,7 @@ def test_recognised_by_its_handshake(host: str | None, path: str | None, port: i
     ],
 )  # fmt: skip
 def test_not_recognised(host: str | None, path: str | None) -> None:
-    assert venue_of(host, path, 443) is None
+    assert venue_of(host, path, 443) is not VENUE
 
 
 def test_guessed_by_order_messages_only() -> None:
@@ -60,7 +60,7 @@ def test_guessed_by_order_messages_only() -> None:
         ("client", {"method": "SUBSCRIBE", "params": ["executionReport"]}), ("server", {"result": None, "id": 1}),
         ("server", answer(order(positionSide="BOTH", reduceOnly=False))),
     ):  # fmt: skip
-        assert guess_venue(sender, json.dumps(payload).encode()) is None  # type: ignore[arg-type]
+        assert guess_venue(sender, json.dumps(payload).encode()) is not VENUE  # type: ignore[arg-type]
 
 
 def test_names() -> None:
