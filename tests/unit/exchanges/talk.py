@@ -1,4 +1,4 @@
-"""One connection of a venue, as tests talk over it."""
+"""A conversation with a venue's decoder, for the tests of venues: JSON values in, what they mean out."""
 
 from __future__ import annotations
 
@@ -7,86 +7,51 @@ from typing import Any
 
 from sniffer.exchanges import by_name
 from sniffer.exchanges.base import ConnectionFacts, Decoded
-from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, FillEvent, HttpHead, Message, OrderEvent, Sender
-
-
-def named(secret: str) -> str:
-    return f"name of {secret}"
-
-
-def raw(payload: Any) -> bytes:
-    if isinstance(payload, bytes):
-        return payload
-    return payload.encode() if isinstance(payload, str) else json.dumps(payload, separators=(",", ":")).encode()
+from sniffer.exchanges.decode import http_head
+from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
 
 
 class Talk:
-    """Decodes messages of one connection. Whatever the search drops is decoded all the same: it must have no meaning."""
+    """One connection of a venue. Keys become accounts that say whose they are."""
 
     def __init__(self, venue: str, **facts: Any) -> None:
-        self.venue = by_name(venue)
-        self.decoder = self.venue.decoder(ConnectionFacts(**({"connection_id": 77, "name_of": named} | facts)))
+        self.decoder = by_name(venue).decoder(ConnectionFacts(name_of="name of {}".format, **facts))
+        self._positions = {"client": 0, "server": 0}
 
-    def client(self, payload: Any) -> Decoded | None:
-        return self._decode("client", OPCODE_TEXT, raw(payload))
+    def client(self, value: Any) -> Decoded | None:
+        return self._say("client", value, None)
 
-    def server(self, payload: Any) -> Decoded | None:
-        return self._decode("server", OPCODE_TEXT, raw(payload))
+    def server(self, value: Any) -> Decoded | None:
+        return self._say("server", value, None)
 
-    def call(self, call: str, body: Any = b"", **headers: str) -> Decoded | None:
-        method, _, target = call.partition(" ")
-        fields = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-        return self._decode("client", OPCODE_HTTP, raw(body), HttpHead(method, target, None, fields))
+    def call(self, call: str, body: Any = "", **headers: str) -> Decoded | None:
+        """An HTTP request, as "POST /path"; underscores in names of headers stand for hyphens."""
+        head = http_head(call)
+        named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+        return self._say("client", body, head._replace(headers=named))
 
-    def answer(self, call: str, body: Any, status: int | None = 200) -> Decoded | None:
-        method, _, target = call.partition(" ")
-        return self._decode("server", OPCODE_HTTP, raw(body), HttpHead(method, target, status, ()))
+    def reply(self, call: str, body: Any, status: int = 200) -> Decoded | None:
+        """The HTTP response to that call."""
+        return self._say("server", body, http_head(call)._replace(status=status))
 
-    def _decode(self, sender: Sender, opcode: int, payload: bytes, http: HttpHead | None = None) -> Decoded | None:
-        decoded = self.decoder.decode(Message(77, sender, 3, 1000, 2000, opcode, payload, http))
-        if not self.decoder.wanted(sender, opcode)(payload):
-            assert decoded is None, payload
-        return decoded
+    def _say(self, sender: Sender, value: Any, head: HttpHead | None) -> Decoded | None:
+        payload = (
+            value if isinstance(value, bytes) else value.encode() if isinstance(value, str) else json.dumps(value).encode()
+        )
+        self._positions[sender] += 1
+        opcode = OPCODE_TEXT if head is None else OPCODE_HTTP
+        message = Message(1, sender, self._positions[sender], 5, 7, opcode, payload, head)
+        return self.decoder.decode(message) if self.decoder.wanted(sender, opcode)(payload) else None
 
 
-def told(decoded: Decoded | None) -> Decoded:
-    """A message that has a meaning, without a problem."""
+def known(decoded: Decoded | None, problem: str | None = None) -> Decoded:
+    """A meaning that is there, with this problem (a part of its text), or none."""
     assert decoded is not None
-    assert decoded.problem is None, decoded.problem
+    assert decoded.problem is None if problem is None else decoded.problem is not None and problem in decoded.problem, decoded
     return decoded
 
 
-def order(decoded: Decoded | None) -> OrderEvent:
-    """The one order of a message that has no fills."""
-    found = told(decoded)
-    assert found.fills == []
-    (row,) = found.orders
-    return row
-
-
-def fill(decoded: Decoded | None) -> FillEvent:
-    """The one fill of a message."""
-    (row,) = told(decoded).fills
-    return row
-
-
-def said(row: OrderEvent | FillEvent) -> dict[str, Any]:
-    """What a row says beyond where it was seen: its columns that are not null, decimals as text."""
-    skipped = ("connection_id", "sender", "position", "item", "captured_at", "venue")
-    columns: dict[str, Any] = row._asdict()  # type: ignore[assignment]
-    return {
-        name: format(value, "f") if name in NUMBERS else value
-        for name, value in columns.items()
-        if value is not None and name not in skipped
-    }
-
-
-NUMBERS = ("price", "stop_price", "quantity", "filled_quantity", "average_price", "fee")
-
-
-def problem(decoded: Decoded | None) -> str:
-    """Why a message could not be read; it has no rows then."""
-    assert decoded is not None
-    assert (decoded.orders, decoded.fills) == ([], [])
-    assert decoded.problem is not None
-    return decoded.problem
+def brief(row: Any, *columns: str) -> tuple[Any, ...]:
+    """Some columns of a row; decimals as text."""
+    values = (getattr(row, column) for column in columns)
+    return tuple(value if value is None or isinstance(value, str | int) else format(value, "f") for value in values)

@@ -11,7 +11,8 @@ from sniffer.config import REDACTED
 from sniffer.exchanges import guess_venue, venue_of
 from sniffer.exchanges.base import LOGIN
 from sniffer.exchanges.binance_usdm import VENUE, VENUE_COIN_M, marked
-from tests.unit.exchanges.talk import Talk, fill, order, problem, said, told
+from tests.unit.exchanges.meaning import fill, order, problem, said, told
+from tests.unit.exchanges.talk import Talk
 
 JSON = dict[str, Any]
 T0 = 1_780_000_000_321
@@ -261,12 +262,12 @@ def test_a_call_and_its_answer() -> None:
     talk = Talk("binance-usdm")
     row = order(talk.call(PLACE_CALL, x_mbx_apikey="KEY-b"))
     assert (row.account, row.client_order_id, row.side, str(row.quantity)) == ("name of KEY-b", "grid-11", "sell", "7.5")
-    row = order(talk.answer(PLACE_CALL, result()))
+    row = order(talk.reply(PLACE_CALL, result()))
     assert (row.action, row.status, row.account) == ("place", "NEW", "name of KEY-b")
     talk.call(PLACE_CALL)
-    assert order(talk.answer(PLACE_CALL, {"code": -2019, "msg": "no"}, 400)).status == "REJECTED"
+    assert order(talk.reply(PLACE_CALL, {"code": -2019, "msg": "no"}, 400)).status == "REJECTED"
     talk.call(PLACE_CALL)
-    assert order(talk.answer(PLACE_CALL, {"code": -1000, "msg": "unknown"}, 503)).status is None
+    assert order(talk.reply(PLACE_CALL, {"code": -1000, "msg": "unknown"}, 503)).status is None
 
 
 def test_a_batch_that_fails_in_part() -> None:
@@ -276,7 +277,7 @@ def test_a_batch_that_fails_in_part() -> None:
         ("grid-11", 0, "limit"),
         ("b2", 1, "market"),
     ]
-    answered = told(talk.answer(BATCH_CALL, [result(), {"code": -2022, "msg": "ReduceOnly Order is rejected."}]))
+    answered = told(talk.reply(BATCH_CALL, [result(), {"code": -2022, "msg": "ReduceOnly Order is rejected."}]))
     assert [(row.client_order_id, row.status, row.symbol) for row in answered.orders] == [
         ("grid-11", "NEW", "LTCUSDT"), ("b2", "REJECTED", "ETCUSDT"),
     ]  # fmt: skip
@@ -297,21 +298,21 @@ def test_cancel_all_names_no_order() -> None:
     talk = Talk("binance-usdm")
     call = "DELETE /fapi/v1/allOpenOrders?symbol=LTCUSDT&timestamp=1"
     assert said(order(talk.call(call))) == {"symbol": "LTCUSDT", "kind": "request", "action": "cancel"}
-    row = order(talk.answer(call, {"code": 200, "msg": "The operation of cancel all open order is done."}))
+    row = order(talk.reply(call, {"code": 200, "msg": "The operation of cancel all open order is done."}))
     assert said(row) == {"symbol": "LTCUSDT", "kind": "response", "action": "cancel"}
 
 
 def test_queries_of_orders_and_trades() -> None:
     talk = Talk("binance-usdm")
     assert talk.call("GET /fapi/v1/openOrders") is None
-    row = order(talk.answer("GET /fapi/v1/openOrders", [result(time=T0)]))
+    row = order(talk.reply("GET /fapi/v1/openOrders", [result(time=T0)]))
     assert (row.action, row.status) == (None, "NEW")
     talk.call("GET /fapi/v1/userTrades?symbol=LTCUSDT")
     trade = {
         "buyer": False, "commission": "0.0421", "commissionAsset": "USDT", "id": 918273, "maker": True, "orderId": 5,
         "price": "84.21", "qty": "2.5", "quoteQty": "210", "realizedPnl": "0", "side": "SELL", "symbol": "LTCUSDT", "time": T0,
     }  # fmt: skip
-    row = fill(talk.answer("GET /fapi/v1/userTrades?symbol=LTCUSDT", [trade]))
+    row = fill(talk.reply("GET /fapi/v1/userTrades?symbol=LTCUSDT", [trade]))
     assert said(row) == {
         "exchange_time": NS, "symbol": "LTCUSDT", "trade_id": "918273", "order_id": "5", "side": "sell", "price": "84.21",
         "quantity": "2.5", "quantity_unit": "base", "fee": "0.0421", "fee_asset": "USDT", "liquidity": "maker",
@@ -328,7 +329,7 @@ def test_conditional_orders_of_portfolio_margin_over_rest() -> None:
         "newClientStrategyId": "z", "strategyId": 12, "strategyStatus": "NEW", "strategyType": "STOP", "origQty": "1",
         "price": "2", "side": "BUY", "stopPrice": "3", "symbol": "A", "timeInForce": "GTC", "updateTime": T0,
     }  # fmt: skip
-    row = order(talk.answer(call, shown))
+    row = order(talk.reply(call, shown))
     assert (row.order_id, row.client_order_id, row.status) == ("12", "z", "PENDING_TRIGGER")
 
 
@@ -374,7 +375,7 @@ def test_broken_messages_are_problems() -> None:
     assert problem(talk.client(ask("order.brandNew", symbol="A")))
     assert problem(talk.call("POST /fapi/v1/batchOrders?batchOrders=[{]"))
     assert problem(talk.call("POST /papi/v1/margin/order?symbol=A"))
-    assert problem(talk.answer(PLACE_CALL, b"<html>502</html>", 502))
+    assert problem(talk.reply(PLACE_CALL, b"<html>502</html>", 502))
 
 
 # --- venue, account, secrets, speed ---
@@ -412,7 +413,7 @@ def test_whose_orders() -> None:
         order(talk.server({"stream": f"{LISTEN_KEY}@ORDER_TRADE_UPDATE", "data": update()})).account == f"name of {LISTEN_KEY}"
     )
     talk.call("POST /fapi/v1/listenKey", x_mbx_apikey="KEY-b")
-    granted = talk.answer("POST /fapi/v1/listenKey", {"listenKey": LISTEN_KEY})
+    granted = talk.reply("POST /fapi/v1/listenKey", {"listenKey": LISTEN_KEY})
     assert granted is not None
     assert granted.kind == LOGIN
     assert order(talk.server({"stream": LISTEN_KEY, "data": update()})).account == "name of KEY-b"
