@@ -57,13 +57,13 @@ def test_the_privilege(
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr("sniffer.doctor.socket.socket", Socket)
-    monkeypatch.setattr("sniffer.doctor.sys.platform", "linux")
+    monkeypatch.setattr("sniffer.doctor.machine.socket.socket", Socket)
+    monkeypatch.setattr("sniffer.doctor.machine.sys.platform", "linux")
     assert saying(words, settings).state == state
 
 
 def test_another_system(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sniffer.doctor.sys.platform", "darwin")
+    monkeypatch.setattr("sniffer.doctor.machine.sys.platform", "darwin")
     assert saying("not Linux", settings).state == "WARN"
 
 

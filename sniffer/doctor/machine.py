@@ -1,4 +1,4 @@
-"""Whether this machine can capture, and what to do where it cannot."""
+"""The machine: privilege, interfaces, folders."""
 
 from __future__ import annotations
 
@@ -8,24 +8,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
 
 from sniffer.config import Settings
-from sniffer.errors import SnifferError
-
-RECENT: Final = 15
-"""Minutes of a recording that are looked at."""
-
-
-class Check(NamedTuple):
-    """One line: OK, WARN or FAIL, and what to do."""
-
-    state: str
-    text: str
+from sniffer.doctor.check import Check
 
 
 def checks(settings: Settings, interface: str | None) -> Iterator[Check]:
-    """All checks, in the order in which a user meets their causes."""
+    """Can it capture, and where would the recording go?"""
     yield Check("OK", f"Python {sys.version.split()[0]} on {sys.platform}")
     yield from _privilege()
     yield from _interfaces(interface)
@@ -33,7 +22,6 @@ def checks(settings: Settings, interface: str | None) -> Iterator[Check]:
     if settings.journal is not None:
         yield from _folder(beside, "database", 1 << 30)
     yield from _folder(settings.journal or beside, "journal" if settings.journal else "database", settings.journal_max_bytes)
-    yield from _database(settings.db)
 
 
 def _privilege() -> Iterator[Check]:
@@ -84,33 +72,3 @@ def _folder(folder: Path, what: str, wanted: int) -> Iterator[Check]:
 
 def _gib(size: int) -> str:
     return f"{size / (1 << 30):.1f} GiB"
-
-
-def _database(db: Path) -> Iterator[Check]:
-    if not db.exists():
-        yield Check("OK", f"{db}: not there yet; `sniffer record` or `sniffer replay` makes it")
-        return
-    from sniffer.report import UNEXAMINED
-    from sniffer.store import read
-    from sniffer.table import visible
-
-    recent = f"captured_at > (SELECT max(captured_at) FROM order_events) - INTERVAL {RECENT} MINUTE"
-    try:
-        _, _, events = read.query(db, f"SELECT count(*) FROM order_events WHERE {recent}")
-        _, _, unexamined = read.query(db, UNEXAMINED)
-        _, _, unreadable = read.query(
-            db,
-            "SELECT coalesce(host, server_ip || ':' || server_port), unreadable_reason, count(*) FROM connections "
-            "WHERE NOT readable GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10",
-        )
-        _, _, drops = read.query(db, "SELECT sum(kernel_drops)::BIGINT FROM captures")
-    except SnifferError as error:
-        yield Check("FAIL", str(error))
-        return
-    yield Check("OK", f"{db}: readable, {events[0][0]:,} order events in its last {RECENT} minutes")
-    if drops[0][0]:
-        yield Check("WARN", f"the kernel dropped {drops[0][0]:,} packets; narrow the capture with --host or --port")
-    for where, count in unexamined:
-        yield Check("WARN", f"{visible(where)}: {count:,} messages are readable, but no venue examines them")
-    for where, reason, count in unreadable:
-        yield Check("WARN", f"{visible(where)}: {count:,} connections cannot be read: {visible(reason)}")
