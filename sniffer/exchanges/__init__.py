@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sniffer.errors import UsageError
-from sniffer.exchanges import binance_spot, binance_usdm, deribit, okx
+from sniffer.exchanges import binance_spot, binance_usdm, deribit, kraken, okx
 from sniffer.exchanges.base import Venue
 from sniffer.exchanges.redact import UNKNOWN_VENUE
 from sniffer.model import Sender
@@ -16,6 +16,7 @@ VENUES: Final[tuple[Venue, ...]] = (
     binance_usdm.VENUE_COIN_M,
     deribit.VENUE,
     okx.VENUE,
+    kraken.VENUE,
 )
 
 
