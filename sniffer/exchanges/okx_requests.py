@@ -111,7 +111,7 @@ def _ask(rows: Rows, op: str, arg: Row, request_id: str | None, instruments: Ins
             "order_type": order_type,
             "time_in_force": time_in_force,
             "price": price,
-            "stop_price": algo_price(arg, "triggerPx", "slTriggerPx", "tpTriggerPx", "activePx") if op in ALGOS else None,
+            "stop_price": algo_price(arg, "triggerPx", "slTriggerPx", "tpTriggerPx") if op in ALGOS else None,
             "quantity": size,
             "quantity_unit": None if size is None else unit(arg, columns["symbol"]),
         }
