@@ -1,7 +1,8 @@
 """Which order an event is about: the orders at hand, found by the venue's id, the client's id or the request's id.
 
 An order is (venue, account, symbol, order_id), or (venue, account, symbol, client_order_id) while no order id is known, or the
-request itself (connection, request id, item) while the trader gave no client id. A null account or symbol fits any, if that
+request itself (connection, request id, item) while the trader gave no client id. A null account or symbol fits any, and a
+venue's number for a symbol, which stands in requests before any instrument list was seen, fits any symbol's name, if that
 leaves one order; if it leaves several, the event is not folded: it stays in `order_events`, and no order is guessed.
 
 A client id that comes again after a final status is a new order. At hand are the open orders and those closed in the last
@@ -210,7 +211,7 @@ class Book:
         """Take over the ids that `event` brings, and index the order under them."""
         if order.account is None:
             order.account = event.account
-        if order.symbol is None:
+        if order.symbol is None or (event.symbol is not None and order.symbol.isdecimal()):
             order.symbol = event.symbol
         if order.order_id is None and event.order_id is not None:
             order.order_id = event.order_id
@@ -262,10 +263,13 @@ class Book:
 
 
 def fits(event: OrderEvent, order: Order) -> bool:
-    """Whether account and symbol of both agree; null agrees with any."""
-    return (event.symbol is None or order.symbol is None or event.symbol == order.symbol) and (
-        event.account is None or order.account is None or event.account == order.account
-    )
+    """Whether account and symbol of both agree; null agrees with any, and the number of a symbol with any name."""
+    return (
+        event.symbol is None
+        or order.symbol is None
+        or event.symbol == order.symbol
+        or event.symbol.isdecimal() != order.symbol.isdecimal()
+    ) and (event.account is None or order.account is None or event.account == order.account)
 
 
 def begins(event: OrderEvent) -> bool:

@@ -57,6 +57,13 @@ def test_request_response_and_updates_are_one_order() -> None:
     )
 
 
+def test_a_number_that_stands_for_a_symbol_is_that_of_any_name() -> None:
+    numbered = {"symbol": "20459"}
+    order = one(PLACE._replace(**numbered), ACK._replace(**numbered), update(2, "FILLED", "2", symbol="SOL-USDC"))
+    assert (order.symbol, order.status, order.price) == ("SOL-USDC", "FILLED", D("10.5"))
+    assert len(fold(PLACE._replace(**numbered), update(2, "NEW", order_id="8", symbol="7"))) == 2
+
+
 def test_update_seen_before_the_response_joins_the_request() -> None:
     order = one(PLACE, update(1, "NEW", client_order_id=None), ACK._replace(captured_at=T0 + 2 * MS))
     assert (order.requested_at, order.acknowledged_at, order.client_order_id) == (T0, T0 + MS, "c")
