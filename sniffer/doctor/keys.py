@@ -19,6 +19,7 @@ from sniffer.execute import VARIABLE
 
 TMPFILES: Final = Path(__file__).parents[1] / "system" / "tmpfiles.conf"
 """The folder of key logs, for systemd-tmpfiles."""
+FULL: Final = "the file system is full"
 _NAMED: Final = 5
 """Files that get a line of their own; the rest is counted."""
 _PATIENCE: Final = 10
@@ -79,10 +80,16 @@ def _trial(folder: Path, user: pwd.struct_passwd) -> Check:
     who = user.pw_name
     if trouble is None:
         return Check("OK", f"{folder}: {who} can write key logs there (made one, and took it away)")
-    group = folder.group() if _has_name(folder) else "the folder's group"
-    return Check(
-        "WARN", f"{folder}: {who} cannot write key logs there: {trouble}; `usermod --append --groups {group} {who}` as root"
-    )
+    way_out = "remove key logs that no journal needs any more" if trouble == FULL else f"as root, `{_admit(folder, who)}`"
+    return Check("WARN", f"{folder}: {who} cannot write key logs there: {trouble}; {way_out}")
+
+
+def _admit(folder: Path, who: str) -> str:
+    """The command that lets a user in, by the folder's group."""
+    try:
+        return f"usermod --append --groups {folder.group()} {who}"
+    except KeyError:  # a number without a name
+        return f"chown root:sniffer {folder}; usermod --append --groups sniffer {who}"
 
 
 def _try_as(send: Connection, folder: Path, user: pwd.struct_passwd) -> None:
@@ -95,20 +102,13 @@ def _try_as(send: Connection, folder: Path, user: pwd.struct_passwd) -> None:
         os.environ[VARIABLE] = str(file)
         ssl.create_default_context()
         if not file.stat().st_size:  # Python writes a first line, and does not mind if it cannot
-            send.send("the file system is full")
+            send.send(FULL)
             return
         send.send(None)
     except OSError as error:
         send.send(error.strerror or str(error))
     finally:
         file.unlink(missing_ok=True)
-
-
-def _has_name(folder: Path) -> bool:
-    try:
-        return bool(folder.group())
-    except KeyError:
-        return False
 
 
 def _logs(paths: list[Path], named: tuple[Path, ...]) -> Iterator[Check]:
