@@ -6,6 +6,7 @@ request adds what was asked. Docs: https://docs.deribit.com (api-reference/tradi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges.base import RESPONSE, Decoded, Rows
@@ -24,6 +25,7 @@ from sniffer.exchanges.deribit_requests import (
 from sniffer.exchanges.fields import mapped, number, optional_amount, optional_text, text, time, whole
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
+from sniffer.model import OrderEvent
 
 STATUSES: Final = {
     "open": "NEW",
@@ -33,6 +35,7 @@ STATUSES: Final = {
     "untriggered": "PENDING_TRIGGER",
 }
 """Not `triggered`: that trigger order is done, and the order that it has become has an id of its own."""
+QUOTE_SIDES: Final = {"bid": "buy", "ask": "sell"}
 LIQUIDITY: Final = {"M": "maker", "T": "taker"}
 OUTCOME_UNKNOWN: Final = frozenset((11094, 13028))
 """internal_server_error and temporarily_unavailable ("service is not responding or responding too slow")."""
@@ -71,18 +74,25 @@ class Told:
     def _tell_inside(self, value: Row, action: str | None) -> None:
         order = value.get("order")
         if type(order) is dict:  # of a placement or an amendment
-            action = action or (AMEND if order.get("replaced") is True else PLACE)
-            self.tell(order, action)
+            self.tell(order, action or (AMEND if order.get("replaced") is True else PLACE))
+            self._triggered_by(order)
         elif "order" in value and "trades" in value:
             self.problem = self.problem or "field order: not an object"
+        elif "errors" in value or (self._request is not None and self._request.method == MASS_QUOTE):
+            self._part(self._quoted, value)
+            return
         for key in ("orders", "result", "trades"):
-            if key in value:
-                if type(value[key]) is list:
-                    self.tell(value[key], action)
-                elif key != "result":
-                    self.problem = self.problem or f"field {key}: not a list"
-        if self._request is not None and self._request.method == MASS_QUOTE:
-            self._refused_quotes(value.get("errors"))
+            if type(value.get(key)) is list:
+                self.tell(value[key], action)
+            elif value.get(key) is not None and key != "result":
+                self.problem = self.problem or f"field {key}: not a list"
+
+    def _triggered_by(self, order: Row) -> None:
+        """The one order that a placement will trigger is told by its id alone; of several it is not said which is which."""
+        asked = self._request.orders[1:] if self._request is not None else ()
+        ids = order.get("oto_order_ids")
+        if len(asked) == 1 and type(ids) is list and len(ids) == 1 and type(ids[0]) is str:
+            self._rows.rejoined(asked[0], order_id=ids[0], status="PENDING_TRIGGER", status_raw=None)
 
     def refused(self, error: Any, status: int | None) -> None:
         """Reads a refusal of the request that it is joined to. `status` is that of HTTP."""
@@ -111,12 +121,14 @@ class Told:
             if asked.action == CANCEL:
                 self._rows.rejoined(asked)
 
-    def _part(self, read: Any, *arguments: Any) -> None:
-        """One order or one trade: all of its row, or a problem."""
+    def _part(self, read: Callable[..., None], *arguments: Any) -> bool:
+        """One order or one trade: all of its row, or a problem. Returns whether it could be read."""
         try:
             read(*arguments)
         except Broken as error:
             self.problem = self.problem or str(error)
+            return False
+        return True
 
     def _order(self, row: Row, action: str | None) -> None:
         symbol = text(row, "instrument_name")
@@ -187,28 +199,52 @@ class Told:
             liquidity=LIQUIDITY[liquidity] if liquidity else None,
         )
 
-    def _refused_quotes(self, errors: Any) -> None:
-        """The quotes of a mass quote that were refused, told by instrument and side."""
-        if errors is None:
+    def _quoted(self, value: Row) -> None:
+        """The answer to a mass quote: orders and refusals, each at the ordinal of the quote that it answers.
+
+        What is answered is told by instrument and side, since refused quotes stand in a list of their own.
+        """
+        answers: dict[tuple[Any, Any], Row] = {}
+        others: list[Row] = []
+        for key in ("orders", "errors"):
+            for item in _list(value, key):
+                side = item.get("direction") if key == "orders" else QUOTE_SIDES.get(str(item.get("side")))
+                place = (item.get("instrument_name"), side)
+                if type(place[0]) is str and place not in answers:
+                    answers[place] = item
+                else:
+                    others.append(item)
+        for asked in self._request.orders if self._request is not None else ():
+            answer = answers.pop((asked.symbol, asked.side), None)
+            if answer is None or not self._part(self._quote, answer, asked):
+                self._rows.skip()
+        for answer in (*answers.values(), *others):
+            self._part(self._quote, answer, None)
+        self.tell(_list(value, "trades"))
+
+    def _quote(self, row: Row, asked: OrderEvent | None) -> None:
+        if "order_state" in row:
+            self._order(row, PLACE)
             return
-        for refusal in errors if type(errors) is list else [None]:
-            try:
-                if type(refusal) is not dict:
-                    raise Broken("field errors: not a list of objects")
-                symbol = text(refusal, "instrument_name")
-                side = mapped(refusal, "side", {"bid": "buy", "ask": "sell"})
-                error = refusal["error"] if type(refusal.get("error")) is dict else refusal
-                said: dict[str, Any] = {
-                    "status": "REJECTED",
-                    "status_raw": str(whole(error, "code")),
-                    "reason": optional_text(error, "message"),
-                }
-            except Broken as broken:
-                self.problem = self.problem or str(broken)
-                continue
-            asked = self._request.orders if self._request is not None else ()
-            match = next((order for order in asked if (order.symbol, order.side) == (symbol, side)), None)
-            if match is not None:
-                self._rows.rejoined(match, **said)
-            else:
-                self._rows.order(RESPONSE, action=PLACE, request_id=self._request_id, symbol=symbol, side=side, **said)
+        symbol = text(row, "instrument_name")
+        side = mapped(row, "side", QUOTE_SIDES)
+        error = row["error"] if type(row.get("error")) is dict else row
+        said: dict[str, Any] = {
+            "status": "REJECTED",
+            "status_raw": str(whole(error, "code")),
+            "reason": optional_text(error, "message"),
+        }
+        if asked is not None:
+            self._rows.rejoined(asked, **said)
+        else:
+            self._rows.order(RESPONSE, action=PLACE, request_id=self._request_id, symbol=symbol, side=side, **said)
+
+
+def _list(row: Row, key: str) -> list[Row]:
+    """A list of objects that may be missing."""
+    value = row.get(key)
+    if value is None:
+        return []
+    if type(value) is not list or not all(type(item) is dict for item in value):
+        raise Broken(f"field {key}: not a list of objects")
+    return value

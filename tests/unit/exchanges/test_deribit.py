@@ -32,8 +32,8 @@ def trade(**changes: Any) -> JSON:
     shown: JSON = {
         "trade_seq": 5501, "trade_id": "ETH-7788101", "timestamp": T0 + 3, "tick_direction": 2, "state": "open",
         "price": 2410.75, "order_type": "limit", "order_id": "ETH-99120034", "matching_id": None, "mark_price": 2410.6,
-        "liquidity": "M", "instrument_name": "ETH-PERPETUAL", "index_price": 2411, "fee_currency": "ETH", "fee": -1.5e-7, "direction": "sell",
-        "amount": 12, "label": "grid-7",
+        "liquidity": "M", "instrument_name": "ETH-PERPETUAL", "index_price": 2411, "fee_currency": "ETH", "fee": -1.5e-7,
+        "direction": "sell", "amount": 12, "label": "grid-7",
     }  # fmt: skip
     return shown | changes
 
@@ -150,7 +150,8 @@ def test_a_request_asks_for_what_it_triggers_too() -> None:
     legs = [{"amount": 35, "direction": "buy", "type": "take_limit", "label": "tp", "price": 2300, "trigger_price": 2301.5}]
     request = ask("sell", instrument_name="ETH-PERPETUAL", amount=35, price=2410.5, linked_order_type="one_triggers_other",
                   otoco_config=legs)  # fmt: skip
-    rows = known(Talk("deribit").client(request)).orders
+    talk = Talk("deribit")
+    rows = known(talk.client(request)).orders
     shown = [
         brief(row, "item", "client_order_id", "side", "order_type", "price", "stop_price", "quantity_unit") for row in rows
     ]
@@ -158,6 +159,10 @@ def test_a_request_asks_for_what_it_triggers_too() -> None:
         (0, None, "sell", "limit", "2410.5", None, "quote"),
         (1, "tp", "buy", "take_profit_limit", "2300", "2301.5", "quote"),
     ]
+    _, leg = known(talk.server(answer({"order": order(oto_order_ids=["OTO-77"]), "trades": []}))).orders
+    assert brief(leg, "item", "kind", "order_id", "client_order_id", "status", "side") == (
+        1, "response", "OTO-77", "tp", "PENDING_TRIGGER", "buy",
+    )  # fmt: skip
 
 
 def test_a_mass_quote_and_its_partial_refusal() -> None:
@@ -168,6 +173,11 @@ def test_a_mass_quote_and_its_partial_refusal() -> None:
         ("sell", "0.0335", "1.5", "base", "limit"),
     ]
     placed, refused = known(talk.server(QUOTED)).orders
+    talk.client(
+        ask("mass_quote", 32, quotes=[{"instrument_name": "A-PERPETUAL", "ask": {"price": 1}}, QUOTES["params"]["quotes"][0]])
+    )
+    late = known(talk.server({**QUOTED, "id": 32})).orders  # each answer at the ordinal of what it answers
+    assert [brief(row, "item", "side", "status") for row in late] == [(1, "buy", "NEW"), (2, "sell", "REJECTED")]
     assert brief(placed, "kind", "action", "order_id", "side", "status") == ("response", "place", "ETH-99120034", "buy", "NEW")
     assert brief(refused, "status", "status_raw", "reason", "side", "price", "quantity", "request_id", "item") == (
         "REJECTED", "10007", "price_too_high 0.0331", "sell", "0.0335", "1.5", "31", 1,
