@@ -6,7 +6,7 @@ key on a stream connection, goes by the name of that key if the answer that gave
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from typing import Any, Final
 
 from sniffer.exchanges.base import Bounded, ConnectionFacts
@@ -23,10 +23,11 @@ LONGEST_KEY: Final = 256
 class Accounts:
     """The accounts of one connection. `current` is that of the first key, or of the last login, else the configured name."""
 
-    def __init__(self, facts: ConnectionFacts, is_listen_key: Callable[[str], bool]) -> None:
+    def __init__(self, facts: ConnectionFacts, listen_key: re.Pattern[str] | None = None) -> None:
+        """`listen_key`: what a channel's name looks like when it is a listen key."""
         self.current = facts.account
         self._facts = facts
-        self._is_listen_key = is_listen_key
+        self._listen_key = listen_key
         self._seen = False
         self._subscriptions: Bounded[str | None] = Bounded(SUBSCRIPTIONS)
         self._hashes: Bounded[str] = Bounded(CHANNELS)
@@ -48,7 +49,9 @@ class Accounts:
 
     def channel(self, name: Any) -> str | None:
         """The account of a channel's events: that of the listen key if the channel's name is one, else the connection's."""
-        if type(name) is str and (name in self._hashes or self._is_listen_key(name)):
+        if type(name) is not str:
+            return self.current
+        if name in self._hashes or (self._listen_key is not None and self._listen_key.fullmatch(name)):
             return self.listen_key(name)
         return self.current
 

@@ -118,7 +118,7 @@ class BinanceSpotDecoder:
     __slots__ = ("_accounts", "_calls", "_market_only", "_pending", "_sbe_told", "_unit")
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts, lambda name: _LISTEN_KEY.fullmatch(name) is not None)
+        self._accounts = Accounts(facts, _LISTEN_KEY)
         self._pending: Pending[Request] = Pending()
         self._calls: deque[tuple[str | None, str | None, Request | None]] = deque(maxlen=PENDING)
         self._market_only = "stream-sbe" in (facts.host or "")

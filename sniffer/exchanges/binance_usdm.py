@@ -126,7 +126,7 @@ class BinanceFuturesDecoder:
 
     def __init__(self, name: str, facts: ConnectionFacts) -> None:
         self._name = name
-        self._accounts = Accounts(facts, lambda channel: _LISTEN_KEY.fullmatch(channel) is not None)
+        self._accounts = Accounts(facts, _LISTEN_KEY)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         for channel in _channels_of(facts.path or ""):

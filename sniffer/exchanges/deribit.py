@@ -81,7 +81,7 @@ class DeribitDecoder:
     __slots__ = ("_accounts", "_calls", "_pending")
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts, lambda name: False)
+        self._accounts = Accounts(facts)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
 

@@ -90,7 +90,7 @@ class KrakenDecoder:
     __slots__ = ("_accounts", "_calls", "_pending", "_unit", "_updates")
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts, lambda name: False)
+        self._accounts = Accounts(facts)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         # Derivatives are counted in contracts or in coins, depending on the market: on the unified API the unit is not said.

@@ -114,7 +114,7 @@ class OkxDecoder:
     __slots__ = ("_accounts", "_calls", "_instruments", "_pending", "_sbe", "_sbe_told")
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts, lambda name: False)
+        self._accounts = Accounts(facts)
         self._instruments = Instruments(facts, NAME)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
