@@ -116,3 +116,19 @@ def optional_rfc3339(row: Row, key: str) -> int | None:
     """The same, or None."""
     value = row.get(key)
     return None if value is None or value == "" else rfc3339(row, key)
+
+
+def optional_flag(row: Row, key: str) -> bool | None:
+    """A boolean, or None."""
+    value = row.get(key)
+    if value is None or type(value) is bool:
+        return value
+    raise Broken(f"field {key}: not a boolean")
+
+
+def objects(row: Row, key: str) -> list[Row]:
+    """A list of objects."""
+    value = row.get(key)
+    if type(value) is list and all(type(item) is dict for item in value):
+        return value
+    raise Broken(f"field {key}: not a list of objects" if key in row else f"field {key} is missing")

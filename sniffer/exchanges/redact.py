@@ -23,8 +23,8 @@ _KEY: Final = re.compile(r'(?P<escape>\\{0,8})"(?P<name>(?:[^"\\]|\\u[0-9a-fA-F]
 is not gone over again from each of its places)."""
 _STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 """A JSON string, or what is there of one that is cut."""
-_STRINGS: Final = re.compile(r'\[\s*(?:"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)[\s,]*)*', re.DOTALL)
-"""The strings that a JSON array begins with."""
+_STRINGS: Final = re.compile(r'\[\s*(?:(?:"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\w.+\-]+)[\s,]*)*', re.DOTALL)
+"""The strings and numbers that a JSON array begins with (Bybit's login: `["key", 1662350400000, "signature"]`)."""
 _ESCAPED_LIST: Final = re.compile(r'\[\s*\\+"[^\]]*\]?')
 _WORD: Final = re.compile(r'[^\s,"\\\[\]]+')
 _BARE: Final = re.compile(r'[^\s,\]}"]*')
