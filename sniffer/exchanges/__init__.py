@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sniffer.errors import UsageError
-from sniffer.exchanges import binance_spot, binance_usdm, deribit, kraken, okx
+from sniffer.exchanges import binance_spot, binance_usdm, bybit, deribit, kraken, okx
 from sniffer.exchanges.base import Venue
 from sniffer.exchanges.redact import UNKNOWN_VENUE
 from sniffer.model import Sender
@@ -14,6 +14,7 @@ VENUES: Final[tuple[Venue, ...]] = (
     binance_spot.VENUE,
     binance_usdm.VENUE,
     binance_usdm.VENUE_COIN_M,
+    bybit.VENUE,
     deribit.VENUE,
     okx.VENUE,
     kraken.VENUE,
