@@ -86,6 +86,11 @@ def decimal(value: object) -> Decimal:
     raise Broken("not a number")
 
 
+def difference(whole: Decimal, part: Decimal) -> Decimal:
+    """`whole` less `part`, exactly: the context that Python starts with would round at 28 digits."""
+    return _EXACT.subtract(whole, part)
+
+
 def time_ns(value: object, unit: int) -> int:
     """A time since the Unix epoch in `unit` nanoseconds, as nanoseconds.
 
