@@ -145,7 +145,7 @@ class Book:
         """A new order, if `event` proves that there is one: a cancel or amend that is only asked for, or refused, does not."""
         if event.action in ("cancel", "amend") and (event.kind == "request" or event.status == "REJECTED"):
             return None
-        if event.order_id is None and event.client_order_id is None and (event.kind == "update" or event.request_id is None):
+        if event.order_id is None and event.client_order_id is None and (event.action != "place" or event.request_id is None):
             return None
         if any(fits(event, order) for order in self._by_order_id.get((event.venue, event.order_id or ""), ())):
             return None  # several orders fit: see the top

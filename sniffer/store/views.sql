@@ -29,6 +29,7 @@ FROM (
     ) AS event
     GROUP BY
         venue, account, symbol, trade_id, order_id, side,
+        CASE WHEN venue = 'hyperliquid' THEN exchange_time END,  -- "for a globally unique trade id, use (block_time, coin, tid)"
         CASE WHEN trade_id IS NULL THEN (connection_id, sender, position, item) END
 ) AS seen
 LEFT JOIN connections ON connections.connection_id = seen.best.connection_id;

@@ -186,6 +186,12 @@ def test_a_cancel_that_is_only_asked_for_or_refused_proves_no_order() -> None:
     assert one(CANCEL, response(6, "cancel", order_id="7", status="CANCELED")).status == "CANCELED"
 
 
+def test_an_answer_that_names_no_order_begins_one_only_if_it_is_of_a_placement() -> None:
+    for action in ("cancel", "amend", None):
+        assert fold(response(1, action, request_id="r9", status="CANCELED")) == []
+    assert len(fold(response(1, "place", request_id="r9", status="REJECTED"))) == 1
+
+
 def test_amend_counts_when_it_is_confirmed() -> None:
     ask = request(5, "amend", order_id="7", price=D(12), quantity=D(1), status="NEW")
     assert one(PLACE, ACK, ask).price == D("10.5")
@@ -236,7 +242,7 @@ def test_null_symbol_and_account_fit_if_one_order_does() -> None:
     assert one(ACK._replace(symbol=None), update(3, "NEW", "0")).symbol == "BTCUSDT"
 
 
-def test_order_ids_are_of_a_symbol_and_an_ambiguous_event_is_not_folded() -> None:
+def test_order_ids_are_of_a_symbol_and_an_ambiguous_event_is_not_fold() -> None:
     other = ACK._replace(symbol="ETHUSDT", client_order_id="d")
     nameless = update(5, "FILLED", "2", symbol=None, client_order_id=None)
     assert [(order.symbol, order.status) for order in fold(ACK, other, nameless)] == [("BTCUSDT", "NEW"), ("ETHUSDT", "NEW")]

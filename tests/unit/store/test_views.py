@@ -58,6 +58,14 @@ def test_what_tells_fills_apart(db: Path, other: dict[str, Any]) -> None:
     assert shown(db, "SELECT observations FROM fills", one, one._replace(position=2, **other)) == [(1,), (1,)]
 
 
+def test_a_venue_whose_trade_ids_come_again(db: Path) -> None:
+    fills = [
+        fill(at, venue=venue, trade_id="9", exchange_time=T0 + at % 2) for venue in ("hyperliquid", "okx") for at in (1, 2, 3)
+    ]
+    sql = "SELECT venue, observations FROM fills ORDER BY ALL"
+    assert shown(db, sql, *fills) == [("hyperliquid", 1), ("hyperliquid", 2), ("okx", 3)]
+
+
 def test_null_keys_are_one_value(db: Path) -> None:
     one = fill(1, trade_id="9", account=None, side=None, order_id=None)
     assert shown(db, "SELECT observations FROM fills", one, one._replace(position=2)) == [(2,)]
