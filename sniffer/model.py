@@ -249,3 +249,5 @@ class Position(NamedTuple):
     """Digests of the first 1, 2, ... up to 32 packets: a file that has grown since is recognised as the same capture."""
     ticked: int = 0
     """Capture time (ns) up to which time alone has brought things forth since the last of these packets; 0: none has."""
+    keyless: tuple[str, ...] = ()
+    """Client randoms (hex) of TLS connections whose records were held for their keys: what they hold is not stored."""

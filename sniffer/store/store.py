@@ -111,11 +111,14 @@ class Store:
             self._current.put_connections(connection, batch.connections, number)
             orders = self._current.put_orders(connection, batch.order_events, number)
             if before is not None and before.fingerprint == position.fingerprint:
-                moved = "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ?, batch = ? WHERE capture_id = ?"
-                connection.execute(moved, [position.packets, position.complete, position.ticked, number, position.capture_id])
+                connection.execute(
+                    "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ?, keyless = ?, batch = ? "
+                    "WHERE capture_id = ?",
+                    [position.packets, position.complete, position.ticked, position.keyless, number, position.capture_id],
+                )
             else:
                 connection.execute("DELETE FROM _sniffer.position WHERE capture_id = ?", [position.capture_id])
-                connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?, ?, ?)", [*position, number])
+                connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?, ?, ?, ?)", [*position, number])
             connection.execute(
                 "UPDATE _sniffer.state SET batch = ?, next_key = ?, newest = make_timestamp_ns(?)",
                 [number, self._current.book.next_key, newest or None],
@@ -210,10 +213,11 @@ class Store:
             "SELECT batch, coalesce(epoch_ns(newest), 0) FROM _sniffer.state"
         ).fetchall()[0]
         stored = connection.execute(
-            "SELECT capture_id, packets, complete, fingerprint, ticked FROM _sniffer.position"
+            "SELECT capture_id, packets, complete, fingerprint, ticked, keyless FROM _sniffer.position"
         ).fetchall()
         self._positions = {
-            one: Position(one, packets, complete, tuple(digests), ticked) for one, packets, complete, digests, ticked in stored
+            one: Position(one, packets, complete, tuple(digests), ticked, tuple(keyless))
+            for one, packets, complete, digests, ticked, keyless in stored
         }
         counts = " + ".join(f"(SELECT count(*) FROM _sniffer.{table})" for table in EVENTS)
         self._rows = connection.execute(f"SELECT {counts}").fetchall()[0][0]

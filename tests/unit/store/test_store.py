@@ -139,6 +139,14 @@ def test_position_is_found_by_the_packets_that_both_have(db: Path) -> None:
         assert store.position(()) is None
 
 
+def test_a_position_names_the_connections_that_wait_for_keys(db: Path) -> None:
+    for keyless in (("a1", "b2"), (), ("c3",)):
+        wanted = position(1)._replace(keyless=keyless)
+        load(db, batch(), wanted)
+        with Store(db) as store:
+            assert store.position(("cap-1",)) == wanted
+
+
 def test_going_on_with_a_complete_capture_withdraws_its_end(db: Path) -> None:
     load(db, batch(loss("torn"), event(0, order_id="1", status="NEW")), position(1))
     end = [event(1, order_id="1", status="FILLED"), event(1, order_id="2", status="NEW"), message(1)]
