@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from sniffer.config import Limits
@@ -51,14 +52,14 @@ def inflate(payload: bytes) -> bytes:
 
 def inflated(search: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
     """The byte search `search` for messages that may be compressed; one that cannot be inflated passes, to become a problem."""
+    return partial(_found_inside, search)
 
-    def wanted(payload: bytes) -> bool:
-        try:
-            return search(inflate(payload))
-        except Broken:
-            return True
 
-    return wanted
+def _found_inside(search: Callable[[bytes], bool], payload: bytes) -> bool:
+    try:
+        return search(inflate(payload))
+    except Broken:
+        return True
 
 
 def text_inside(payload: bytes) -> str | None:
