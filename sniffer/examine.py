@@ -43,6 +43,15 @@ class _Examined:
         self.unexamined = 0
         self._searches: dict[tuple[Sender, int], Callable[[bytes], bool]] = {}
 
+    def __getstate__(self) -> tuple[None, dict[str, object]]:
+        """For a snapshot: the searches are made again."""
+        return None, {"venue": self.venue, "decoder": self.decoder, "guessed": self.guessed, "unexamined": self.unexamined}
+
+    def __setstate__(self, state: tuple[None, dict[str, object]]) -> None:
+        for name, value in state[1].items():
+            setattr(self, name, value)
+        self._searches = {}
+
     def search(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
         """The decoder's byte search for this side's messages of this opcode."""
         found = self._searches.get((sender, opcode))

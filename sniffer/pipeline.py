@@ -13,10 +13,12 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from sniffer.capture import PacketSource
+from sniffer.capture.journal import Bookmark
 from sniffer.config import SECOND, Settings, account_name, account_salt
 from sniffer.errors import DamagedCapture, UsageError
 from sniffer.examine import Examiner
 from sniffer.model import Batch, CaptureRow, ConnectionRow, Loss, Packet, Position
+from sniffer.snapshot import Snapshot, Snapshots
 from sniffer.wire.connection import Connection
 from sniffer.wire.engine import Engine, Output
 from sniffer.wire.stream import CAPTURE_ENDED
@@ -86,6 +88,10 @@ class Pipeline:
         self._settings = settings
         self._publish_interval = publish_interval
         self._watch = watch_filter(settings.hosts, settings.ports)
+        self._name_of = partial(account_name, account_salt())
+        self._snapshots: Snapshots | None = None
+        self._resumed: Snapshot | None = None
+        self._segment = 0  # of the latest snapshot
         self._engine: Engine
         self._examiner: Examiner
         self._batch = Batch()
@@ -103,6 +109,15 @@ class Pipeline:
         self._published = time.monotonic()
         self.summary = Summary()
 
+    @property
+    def shared(self) -> dict[str, object]:
+        """What decoding state refers to and does not hold: it is this process's own; see `Snapshots`."""
+        return {"limits": self._settings.limits, "watch": self._watch, "name of an account": self._name_of}
+
+    def keep_snapshots(self, snapshots: Snapshots, resumed: Snapshot | None) -> None:
+        """Before `run`, whose source begins at `resumed`: keep a snapshot wherever a segment of the journal begins."""
+        self._snapshots, self._resumed = snapshots, resumed
+
     def run(self, source: PacketSource, progress: Callable[[PacketSource, Summary], None] | None = None) -> Summary:
         """Read `source` to its end, and publish what it holds.
 
@@ -114,6 +129,7 @@ class Pipeline:
         blocks = self._guarded(source)
         for block in self._identified(source, blocks):
             if block:
+                self._keep_snapshot(source)
                 at: int | None = getattr(source, "position", None)
                 if at is not None:  # a journal counts its packets itself, those that were deleted unread included
                     self._packets = at
@@ -161,12 +177,31 @@ class Pipeline:
         self._ended = known is not None and known.complete
         self._position = Position(capture_id, self._skip, False, fingerprint)
         self.summary.capture_id = capture_id
-        self._engine = Engine(capture_id, self._settings.limits, self._watch)
-        name_of = partial(account_name, account_salt())
-        self._examiner = Examiner(capture_id, self._settings.keep == "all", self._settings.account, name_of)
+        if self._resumed is not None:
+            self._segment, self._packets = self._resumed.bookmark.segment, self._resumed.bookmark.packets
+            self._engine, self._examiner, (self._bytes, self._started_at, self._ended_at, self._kernel_drops) = (
+                self._resumed.state
+            )
+        else:
+            self._engine = Engine(capture_id, self._settings.limits, self._watch)
+            self._examiner = Examiner(capture_id, self._settings.keep == "all", self._settings.account, self._name_of)
         if first:
             yield first
         yield from blocks
+
+    def _keep_snapshot(self, source: PacketSource) -> None:
+        """Where a segment begins, and what came before it is on its way to the readers, keep the decoding state."""
+        bookmark: Bookmark | None = getattr(source, "bookmark", None)
+        if self._snapshots is None or bookmark is None or bookmark.segment == self._segment:
+            return
+        first, self._segment = not self._packets, bookmark.segment
+        if first or self._packets < self._skip:
+            return
+        if self._packets > self._skip:
+            self._append(source, complete=False)
+            self._target.publish()
+        counts = (self._bytes, self._started_at, self._ended_at, self._kernel_drops)
+        self._snapshots.keep(Snapshot(bookmark, (self._engine, self._examiner, counts)))
 
     # --- packets to rows -------------------------------------------------------------------------------------------------
 

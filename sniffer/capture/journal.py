@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from sniffer.capture import CHUNK_BYTES, POLL_INTERVAL, capture_loss, pcapng
 from sniffer.capture.segment import (
@@ -219,15 +219,36 @@ def _last_state(paths: list[Path]) -> SegmentHead:
     return SegmentHead(str(uuid.uuid4()), 0, 0, 0, None, "")
 
 
+class Bookmark(NamedTuple):
+    """What a reader knew where it began a segment: enough to begin there again."""
+
+    segment: int
+    run: int
+    packets: int
+    bytes: int
+    counted: bool
+    time: int | None
+    ended: bool
+    kernel_drops: int | None
+
+
 class JournalReader:
     """A `PacketSource` over the journal in `folder`, from its oldest segment on.
 
     `follow`: wait for more until `stop()`; what is there then is still read. `loaded`: so many packets of the journal are in
-    the database already, and that they were deleted meanwhile is no loss. `blocks` raises `JournalError` if the folder cannot
-    be read; damaged segments are losses.
+    the database already, and that they were deleted meanwhile is no loss. `begin`: where to begin, if not with the oldest
+    segment. `blocks` raises `JournalError` if the folder cannot be read; damaged segments are losses.
     """
 
-    def __init__(self, folder: Path, *, follow: bool = True, stop: Callable[[], bool] = lambda: False, loaded: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        follow: bool = True,
+        stop: Callable[[], bool] = lambda: False,
+        loaded: int = 0,
+        begin: Bookmark | None = None,
+    ) -> None:
         self.name = str(folder)
         """`lo@hostname` once a segment was read."""
         self.identity: str | None = None
@@ -247,6 +268,12 @@ class JournalReader:
         # Packets and bytes of the journal up to here, and whether that is known: behind damage it is not.
         self._packets, self._bytes, self._counted = loaded, 0, True
         self._loaded = loaded
+        self.bookmark: Bookmark | None = None
+        """Of the segment that the latest block is from."""
+        if begin is not None:
+            self._number, self._run = begin.segment - 1, begin.run
+            self._packets, self._bytes, self._counted = begin.packets, begin.bytes, begin.counted
+            self._time, self.ended, self.kernel_drops = begin.time, begin.ended, begin.kernel_drops
         if not follow:
             with contextlib.suppress(FileNotFoundError):  # deleted this moment, by a writer that still runs
                 self.total_bytes = sum(path.stat().st_size for _, path in segments(folder))
@@ -278,6 +305,9 @@ class JournalReader:
         except OSError as error:
             raise folder_error(path, error) from None
         decoder = pcapng.PcapngDecoder()
+        self.bookmark = Bookmark(
+            self._number, self._run, self._packets, self._bytes, self._counted, self._time, self.ended, self.kernel_drops
+        )
         problem: str | None = None
         data, offset, head, last_look = b"", 0, None, False
         try:

@@ -59,6 +59,10 @@ class Bounded(dict[Hashable, V], Generic[V]):
         super().__init__()
         self.limit = limit
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a snapshot: the limit before the entries."""
+        return type(self), (self.limit,), None, None, iter(self.items())
+
     def __setitem__(self, key: Hashable, value: V) -> None:
         super().__setitem__(key, value)
         if len(self) > self.limit:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from sniffer.capture.journal import JournalReader
+from sniffer.capture.segment import segments
 from sniffer.config import Settings
 from sniffer.pipeline import Pipeline, Summary
 from sniffer.sidecar.privileges import become
 from sniffer.sidecar.process import Ending
+from sniffer.snapshot import Snapshots
 
 WATCH_INTERVAL: Final = 0.1
 """Seconds between looks for a foreign lock or `.wal` beside the published file."""
@@ -44,14 +46,22 @@ def load(
             watched = time.monotonic()
             found = store.watch()
             if found:
-                print(f"sniffer: {found}", file=sys.stderr)
+                _say(found)
 
     try:
         store.publish()
         known = store.position((identity,))
-        reader = JournalReader(journal, stop=ending, loaded=known.packets if known else 0)
+        loaded = known.packets if known else 0
         pipeline = Pipeline(store, settings, publish_interval=settings.publish_interval)
+        snapshots = Snapshots(journal, identity, settings, pipeline.shared, _say)
+        resumed = snapshots.latest(loaded, [number for number, _ in segments(journal)])
+        pipeline.keep_snapshots(snapshots, resumed)
+        reader = JournalReader(journal, stop=ending, loaded=loaded, begin=resumed.bookmark if resumed else None)
         send(READY)
         return pipeline.run(reader, watch)
     finally:
         store.close()
+
+
+def _say(line: str) -> None:
+    print(f"sniffer: {line}", file=sys.stderr)

@@ -86,6 +86,17 @@ class Inflater:
         self._history_bytes = 0
         self.poisoned = ""
 
+    def __getstate__(self) -> dict[str, object]:
+        """For a snapshot: between two messages the window is all that zlib remembers."""
+        state = self.__dict__.copy()
+        del state["_context"]
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        window = b"".join(self._history)[-_WINDOW:]
+        self._context = zlib.decompressobj(self._bits, window) if window else zlib.decompressobj(self._bits)
+
     def poison(self, reason: str) -> None:
         """A byte of this side was lost. Without context takeover each message stands alone, and nothing follows from it."""
         if self._takeover and not self.poisoned:
