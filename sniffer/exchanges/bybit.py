@@ -15,8 +15,8 @@ Pitfalls   - An answer acknowledges alone: the topic `order` tells the outcome. 
            - A second Filled with cancelType CancelByUser is a cancel request that came too late.
            - Inverse quantities count US dollars; a spot market purchase the quote currency, unless marketUnit says not.
            - The login is {"op": "auth", "args": [key, expiry, signature]}: secrets without names.
-Docs       https://bybit-exchange.github.io/docs/v5: ws/connect, websocket/trade/guideline, order/*, execution, enum, error, spread,
-           websocket/private (order, execution, fast-execution)
+Docs       https://bybit-exchange.github.io/docs/v5: ws/connect, websocket/trade/guideline, order/*, execution, enum, error,
+           spread, websocket/private (order, execution, fast-execution)
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sniffer.exchanges.base import REQUEST, Rows
 from sniffer.exchanges.fields import amount, mapped, optional_amount, optional_flag, optional_number, optional_text, text, time
 from sniffer.exchanges.jsontext import Row
-from sniffer.exchanges.numbers import MILLISECONDS, Broken, parse_decimal
+from sniffer.exchanges.numbers import MILLISECONDS, Broken
 
 PLACE: Final = "place"
 AMEND: Final = "amend"
@@ -61,16 +61,12 @@ def order_type(row: Row) -> str | None:
     if word is None:
         return None
     trigger = optional_text(row, "stopOrderType")
-    if trigger is None and _is_amount(row.get("triggerPrice")):
+    if trigger is None and optional_amount(row, "triggerPrice"):
         trigger = "Stop"  # "if `triggerPrice` is set, the order will be automatically converted into a conditional order"
     waits = TRIGGERS.get(trigger or "")
     if waits is None:
         return word.lower()
     return f"{waits}_limit" if word == "Limit" and waits != "trailing_stop" else waits
-
-
-def _is_amount(value: object) -> bool:
-    return type(value) is str and value != "" and bool(parse_decimal(value))
 
 
 def time_in_force(row: Row) -> str | None:
