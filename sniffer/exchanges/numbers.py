@@ -91,6 +91,14 @@ def difference(whole: Decimal, part: Decimal) -> Decimal:
     return _EXACT.subtract(whole, part)
 
 
+def total(one: Decimal, other: Decimal) -> Decimal:
+    """The exact sum of two parsed numbers (an operator would round to 28 digits). Raises `Broken` if it does not fit."""
+    found = _EXACT.add(one, other)
+    if found and found.adjusted() >= INTEGER_DIGITS:
+        raise Broken("does not fit DECIMAL(38, 18)")
+    return found
+
+
 def time_ns(value: object, unit: int) -> int:
     """A time since the Unix epoch in `unit` nanoseconds, as nanoseconds.
 

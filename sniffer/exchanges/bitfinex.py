@@ -1,0 +1,264 @@
+"""Bitfinex: websocket version 2 and REST version 2.
+
+Hosts      api.bitfinex.com (websocket /ws/2, REST /v2/auth/...), api-pub.bitfinex.com (market data).
+Channels   After {"event": "auth"}, channel 0 is the account: [0, TYPE, DATA]. Inputs are [0, "on", null, {...}]. All else has
+           another channel number. With flags set, messages have sequence numbers and a time behind their data.
+Markers    The message begins with `[0,"`; `os`, `on`, `ou`, `oc`, `te`, `tu`, `n`. Public trades are `te` and `tu` as well, on
+           channels of their own.
+Identity   An order: ID. A fill: ID of the trade, told by `te` without its fee and by `tu` with it; `oc` may come before either.
+Times      Milliseconds; of notifications, sometimes seconds with a fraction.
+Pitfalls   - The sign of an amount is the side. AMOUNT is what is left, AMOUNT_ORIG what was asked for.
+           - `oc` says that an order has ended, by a fill or by a cancel: STATUS is free text, read by its first words.
+           - FEE is below zero where it was paid.
+           - PRICE is the trigger of a stop; the limit of a stop limit is PRICE_AUX_LIMIT.
+           - A refusal is a notification with STATUS ERROR, and an order array that is mostly null: joined to its request by
+             order id or client id. Of a client id that was not given, the exchange makes one; `te` writes 0 for none.
+           - `wu` (wallets) and `ps`, `pu`, `pc` (positions) hold order ids and prices, and are no orders.
+           - The answer to a REST order call is the same notification; a refusal may be ["error", code, text] as well.
+Docs       https://docs.bitfinex.com/docs (ws-auth, flag-values), https://docs.bitfinex.com/reference
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from sniffer.exchanges.accounts import Accounts
+from sniffer.exchanges.base import (
+    LOGIN,
+    REQUEST,
+    RESPONSE,
+    UPDATE,
+    ConnectionFacts,
+    Decoded,
+    Rows,
+    always,
+    never,
+)
+from sniffer.exchanges.bitfinex_orders import PLACE, Notices, add_each, add_order, add_trade
+from sniffer.exchanges.bitfinex_requests import ACTIONS, ORDER_QUERY, REST, SEVERAL, TRADE_QUERY, Asked, Call, ask
+from sniffer.exchanges.calls import Calls
+from sniffer.exchanges.jsontext import Row, parse
+from sniffer.exchanges.numbers import Broken
+from sniffer.exchanges.redact import Secrets
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+
+NAME: Final = "bitfinex"
+HOSTS: Final = ("api.bitfinex.com", "api-pub.bitfinex.com", "api.staging.bitfinex.com")
+ACCOUNT_CHANNEL: Final = 0
+
+_SECRETS: Final = Secrets(
+    (
+        *("apiKey", "authSig", "authPayload", "authNonce", "authToken", "token"),
+        *("bfx-apikey", "bfx-signature", "bfx-token", "X-BFX-APIKEY", "X-BFX-PAYLOAD", "X-BFX-SIGNATURE"),
+    )
+)
+_TOLD: Final = re.compile(rb'\s*\[\s*0\s*,\s*"(?:os|on|ou|oc|hos|te|tu|n)"')
+_INPUT: Final = re.compile(rb'\s*\[\s*0\s*,\s*"(?:on|ou|oc|oc_multi|ox_multi)"')
+_ORDER_LIKE: Final = re.compile(rb'\s*\[\s*0\s*,\s*"(?:os|on|ou|oc|te|tu)"\s*,\s*\[.*"t[A-Z0-9]', re.DOTALL)
+_NOTICE_LIKE: Final = re.compile(rb'\s*\[\s*0\s*,\s*"n"\s*,\s*\[[^\[]*"(?:on|ou|oc|oc_multi|ox_multi)-req"')
+_ADDERS: Final[dict[str, Callable[[Rows, Any], Any]]] = {
+    "on": add_order,
+    "ou": add_order,
+    "oc": add_order,
+    "te": add_trade,
+    "tu": add_trade,
+    "os": lambda rows, data: add_each(rows, data, add_order),
+    "hos": lambda rows, data: add_each(rows, data, add_order),
+}
+
+
+def marked(payload: bytes) -> bool:
+    """Whether a message of the server is of the account's channel. Market data leaves at its first bytes, in 0.2 us."""
+    if payload.startswith(b"[") and not payload.startswith((b"[0", b"[ ", b"[\n", b"[\r", b"[\t")):
+        return False
+    return _TOLD.match(payload) is not None or (b'"auth"' in payload and not payload.lstrip().startswith(b"["))
+
+
+class BitfinexDecoder:
+    """Decodes one connection; remembers the requests and calls that await an answer."""
+
+    __slots__ = ("_accounts", "_asked", "_calls")
+
+    def __init__(self, facts: ConnectionFacts) -> None:
+        self._accounts = Accounts(facts)
+        self._asked = Asked()
+        self._calls: Calls[Call] = Calls()
+
+    @property
+    def account(self) -> str | None:
+        """As `Decoder.account`."""
+        return self._accounts.current
+
+    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
+        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
+        if opcode == OPCODE_TEXT:
+            return always if sender == "client" else marked
+        return always if opcode in (OPCODE_BINARY, OPCODE_HTTP) else never
+
+    def decode(self, message: Message) -> Decoded | None:
+        """As `Decoder.decode`."""
+        from_client, is_http = message.sender == "client", message.opcode == OPCODE_HTTP
+        try:
+            if is_http:
+                return self._http(message)
+            document = parse(message.payload)
+            if type(document) is dict:
+                return self._event(document)
+            if type(document) is not list or len(document) < 2 or document[0] != ACCOUNT_CHANNEL:
+                return None
+            return self._input(message, document) if from_client else self._told(message, document)
+        except Broken as error:
+            if not is_http and not (_INPUT if from_client else _TOLD).match(message.payload):
+                return None
+            kind = REQUEST if from_client else RESPONSE if is_http or b'-req"' in message.payload else UPDATE
+            return Decoded(kind, [], [], str(error))
+
+    # --- websocket ---
+
+    def _event(self, document: Row) -> Decoded | None:
+        if document.get("event") != "auth":
+            return None
+        self._accounts.key(document.get("apiKey"), login=True)
+        return Decoded(LOGIN, [], [])
+
+    def _input(self, message: Message, document: list[Any]) -> Decoded | None:
+        name = document[1]
+        if name not in ACTIONS and name != SEVERAL:
+            return None
+        request_id = document[2] if len(document) > 2 else None
+        if type(request_id) not in (str, int, type(None)):
+            raise Broken("a request id that is neither text nor whole number")
+        rows = Rows(message, NAME, self.account)
+        ask(rows, name, document[3] if len(document) > 3 else None, None if request_id is None else str(request_id))
+        self._asked.put(rows.orders)
+        return rows.decoded(REQUEST)
+
+    def _told(self, message: Message, document: list[Any]) -> Decoded | None:
+        name = document[1]
+        data = document[2] if len(document) > 2 else None
+        rows = Rows(message, NAME, self.account)
+        if name == "n":
+            return self._notice(rows, data, self._asked)
+        if type(name) is not str or name not in _ADDERS:
+            return None
+        problem = _ADDERS[name](rows, data)
+        if type(problem) is not str:
+            problem = None
+        if not (rows.orders or rows.fills or problem):
+            return None  # an empty snapshot
+        return rows.decoded(UPDATE, problem)
+
+    @staticmethod
+    def _notice(rows: Rows, data: Any, asked: Asked) -> Decoded | None:
+        notices = Notices(rows, asked.take)
+        notices.read(data)
+        if not (rows.orders or notices.problem):
+            return None
+        return rows.decoded(RESPONSE, notices.problem)
+
+    # --- REST ---
+
+    def _http(self, message: Message) -> Decoded | None:
+        head = message.http
+        if head is None:
+            return None
+        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
+
+    def _call(self, message: Message, head: HttpHead) -> Decoded | None:
+        path = _path(head)
+        account = self._accounts.key(next((value for key, value in head.headers if key == "bfx-apikey"), None))
+        rows = Rows(message, NAME, account)
+        decoded = None
+        try:
+            if path in REST:
+                ask(rows, REST[path], parse(message.payload))
+                decoded = rows.decoded(REQUEST)
+        except Broken as error:  # of the orders of a batch, none
+            rows = Rows(message, NAME, account)
+            decoded = rows.decoded(REQUEST, str(error))
+        self._calls.put(head, Call(path, tuple(rows.orders), account))
+        return decoded
+
+    def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
+        call = self._calls.take(head) or Call(_path(head), (), self.account)
+        rows = Rows(message, NAME, call.account)
+        if call.path in REST:
+            document = parse(message.payload)
+            if type(document) is not list:
+                raise Broken("an answer that is no array")
+            if document[:1] == ["error"]:
+                return self._refused(rows, call, document)
+            asked = Asked()
+            asked.put(list(call.orders))
+            return self._notice(rows, document, asked) or rows.decoded(
+                RESPONSE, "an answer to an order call that names no order"
+            )
+        add = add_trade if TRADE_QUERY.fullmatch(call.path) else _queried if ORDER_QUERY.fullmatch(call.path) else None
+        if add is None:
+            return None
+        document = parse(message.payload)
+        if type(document) is list and document[:1] == ["error"]:
+            return None
+        problem = add_each(rows, document, add)
+        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+
+    @staticmethod
+    def _refused(rows: Rows, call: Call, document: list[Any]) -> Decoded:
+        """["error", code, text]: all that was asked has failed."""
+        code, reason = document[1:3] if len(document) > 2 else (None, None)
+        if type(code) is not int or type(reason) is not str:
+            raise Broken("an error without a code and a text")
+        said: dict[str, Any] = {"status_raw": str(code), "reason": reason or None}
+        for order in call.orders:
+            if order.action == PLACE:
+                rows.rejoined(order, status="REJECTED", **said)
+            else:  # what the request wanted to change has not changed
+                rows.rejoined(order, side=None, price=None, stop_price=None, quantity=None, quantity_unit=None, **said)
+        if not call.orders:
+            action = ACTIONS.get(REST[call.path])
+            if action is None:
+                raise Broken("a refusal of a request that was not seen")
+            rows.order(RESPONSE, action=action, status="REJECTED" if action == PLACE else None, **said)
+        return rows.decoded(RESPONSE)
+
+
+class Bitfinex:
+    """The venue, as in `base.Venue`."""
+
+    name = NAME
+    hosts = HOSTS
+
+    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
+        """By host."""
+        return (host or "").lower().rstrip(".") in HOSTS
+
+    def looks_like(self, sender: Sender, payload: bytes) -> bool:
+        """An input, a login, an order or a trade of the account's channel."""
+        if sender == "client":
+            return _INPUT.match(payload) is not None or (b'"authPayload"' in payload and b'"auth"' in payload)
+        return _ORDER_LIKE.match(payload) is not None or _NOTICE_LIKE.match(payload) is not None
+
+    def decoder(self, facts: ConnectionFacts) -> BitfinexDecoder:
+        """A decoder for one connection."""
+        return BitfinexDecoder(facts)
+
+    def redact(self, sender: Sender, text: str) -> str:
+        """API keys, signatures, what was signed, and tokens, in JSON and header lines."""
+        return _SECRETS.text(text)
+
+    def redact_path(self, path: str) -> str:
+        """The same in a query."""
+        return _SECRETS.target(path)
+
+
+VENUE: Final = Bitfinex()
+
+
+def _path(head: HttpHead) -> str:
+    return (head.target or "").partition("?")[0].rstrip("/")
+
+
+def _queried(rows: Rows, array: Any) -> None:
+    add_order(rows, array, RESPONSE)
