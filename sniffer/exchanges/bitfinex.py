@@ -125,7 +125,7 @@ class BitfinexDecoder:
 
     def _input(self, message: Message, document: list[Any]) -> Decoded | None:
         name = document[1]
-        if name not in ACTIONS and name != SEVERAL:
+        if type(name) is not str or (name not in ACTIONS and name != SEVERAL):
             return None
         request_id = document[2] if len(document) > 2 else None
         if type(request_id) not in (str, int, type(None)):

@@ -70,9 +70,12 @@ def ask(rows: Rows, name: str, details: Any, request_id: str | None = None) -> N
         if type(operations) is not list or not operations:
             raise Broken(f"input {SEVERAL}: no list of operations")
         for operation in operations:
-            if type(operation) is not list or len(operation) != 2 or operation[0] not in ACTIONS:
+            if type(operation) is not list or len(operation) != 2:
+                raise Broken(f"input {SEVERAL}: an operation that is no pair")
+            inner, inner_details = operation
+            if type(inner) is not str or inner not in ACTIONS:
                 raise Broken(f"input {SEVERAL}: an operation that is not known")
-            ask(rows, operation[0], operation[1], request_id)
+            ask(rows, inner, inner_details, request_id)
         return
     if type(details) is not dict:
         raise Broken(f"input {name}: no object")
