@@ -131,7 +131,8 @@ class Snapshots:
         new.unlink(missing_ok=True)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps(self._head).encode() + b"\n" + hashlib.blake2b(body).digest() + body)
+            head = json.dumps(self._head).encode() + b"\n"
+            file.write(head + hashlib.blake2b(head + body).digest() + body)
             file.flush()
             os.fsync(descriptor)
         new.rename(path)
@@ -143,8 +144,9 @@ class Snapshots:
 
     def _read(self, path: Path) -> Snapshot:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            line = file.readline(_HEAD_LIMIT)
             try:
-                head = json.loads(file.readline(_HEAD_LIMIT))
+                head = json.loads(line)
             except (ValueError, RecursionError):
                 head = None
             if not isinstance(head, dict):
@@ -153,7 +155,7 @@ class Snapshots:
                 if head.get(name) != value:
                     raise Refused(f"it is of another {name}" if name != "settings" else "it is of other settings")
             digest, body = file.read(hashlib.blake2b().digest_size), file.read()
-        if hashlib.blake2b(body).digest() != digest:
+        if hashlib.blake2b(line + body).digest() != digest:
             raise Refused("it is damaged")
         snapshot = load(body, self._shared)
         if not isinstance(snapshot, Snapshot) or not isinstance(snapshot.bookmark, Bookmark):
