@@ -59,6 +59,12 @@ class Limits:
     """IP datagrams under reassembly."""
     ip_fragment_wait: int = 30 * SECOND
     """RFC 791 and RFC 8200 section 4.5 give a datagram up to 60 s; captures show a fragment's siblings within ms."""
+    key_log_randoms: int = 65_536
+    """TLS connections whose secrets are kept, the latest ones: as many as connections. One costs some 1.3 kB."""
+    tls_held_bytes: int = 4 << 20
+    """TLS records held a connection while its keys are not known: some seconds of a busy feed, hours of one's own orders."""
+    tls_tries: int = 5_000_000
+    """Trial decryptions a connection in search of a sequence number: some 5 s of CPU time."""
 
 
 @dataclass(frozen=True)
