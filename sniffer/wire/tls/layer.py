@@ -1,0 +1,119 @@
+"""TLS of one connection: ciphertext of both sides in, plaintext out."""
+
+from __future__ import annotations
+
+from sniffer.config import Limits
+from sniffer.wire.keylog import KeyLog
+from sniffer.wire.losses import LossLedger
+from sniffer.wire.stream import Item
+from sniffer.wire.tls.negotiation import Negotiation
+from sniffer.wire.tls.reader import SideReader
+from sniffer.wire.tls.search import Budget
+
+Plaintext = tuple[list[Item], list[Item]]
+"""The client's and the server's items; offsets count bytes of plaintext.
+
+Each piece of data begins where a record, or a packet inside a record, begins. An empty one says only how late it is: the record
+that follows was whole no earlier. A gap of unknown length stands where records were lost.
+"""
+
+
+class TlsLayer:
+    """Records of both sides to application data, for one connection.
+
+    What cannot be read becomes a loss in the ledger, layer "tls", with offsets of the TCP stream and bytes of ciphertext.
+    """
+
+    def __init__(self, keylog: KeyLog, limits: Limits, ledger: LossLedger, *, joined_midway: bool) -> None:
+        """`joined_midway`: the capture begins after the connection did."""
+        self._limits = limits
+        self._negotiation = Negotiation(keylog, joined_midway=joined_midway)
+        budget = Budget(limits.tls_tries)
+        self._client = SideReader("client", self._negotiation, budget, limits, ledger)
+        self._server = SideReader("server", self._negotiation, budget, limits, ledger)
+
+    # --- what is known ---------------------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> str | None:
+        """`TLSv1.3`, `TLSv1.2`, or one that is not read."""
+        return self._negotiation.version
+
+    @property
+    def cipher(self) -> str | None:
+        """The suite's name in IANA's registry."""
+        return self._negotiation.cipher
+
+    @property
+    def sni(self) -> str | None:
+        """The host that the client asked for."""
+        return self._negotiation.sni
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that both agreed on."""
+        return self._negotiation.alpn
+
+    @property
+    def unreadable_reason(self) -> str | None:
+        """Why nothing can be read, so far; None: it can be, or nothing was there to be read."""
+        if self._negotiation.unreadable is not None:
+            return self._negotiation.unreadable
+        if self._client.proved or self._server.proved:
+            return None
+        return self._client.unreadable_reason or self._server.unreadable_reason
+
+    @property
+    def waiting(self) -> bool:
+        """Whether records are held until the key log has their keys."""
+        return self._client.waiting or self._server.waiting
+
+    @property
+    def busy(self) -> bool:
+        """Whether a search goes on: `retry` does the next slice."""
+        return self._client.busy or self._server.busy
+
+    def held_bytes(self) -> int:
+        """Memory held for what cannot be read yet, about."""
+        return self._client.held_bytes + self._server.held_bytes
+
+    # --- bytes -----------------------------------------------------------------------------------------------------------
+
+    def feed(self, client: list[Item], server: list[Item]) -> Plaintext:
+        """The plaintext that the next items of both sides bring forth."""
+        before = self._negotiation.progress
+        out = self._client.feed(client) if client else [], self._server.feed(server) if server else []
+        if self._negotiation.progress != before:
+            self._settle(out)
+        if self.held_bytes() > self._limits.tls_held_bytes:
+            self._give_up(out, f"over the limit of held bytes: {self.unreadable_reason or 'the other side is not seen'}")
+        return out
+
+    def retry(self) -> Plaintext:
+        """The key log has grown, or a search is `busy`: what goes on with that."""
+        out: Plaintext = [], []
+        self._resume(out)
+        self._settle(out)
+        return out
+
+    def give_up(self, time: int, reason: str) -> Plaintext:
+        """Hold nothing any longer: what is held is lost for `reason`. What comes later is read, if its keys are known."""
+        out: Plaintext = [], []
+        self._give_up(out, reason)
+        return out
+
+    def _resume(self, out: Plaintext) -> None:
+        out[0].extend(self._client.resume())
+        out[1].extend(self._server.resume())
+
+    def _settle(self, out: Plaintext) -> None:
+        """Let each side go on with what the other has said, until neither says more."""
+        before = -1
+        while before != self._negotiation.progress:
+            before = self._negotiation.progress
+            self._resume(out)
+
+    def _give_up(self, out: Plaintext, reason: str) -> None:
+        out[0].extend(self._client.give_up(0, reason))
+        out[1].extend(self._server.give_up(0, reason))
+        self._settle(out)

@@ -1,0 +1,213 @@
+"""What both sides' hellos agreed on, and the key log's secrets for it. Both readers of a connection share one."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from sniffer.model import Sender
+from sniffer.wire.keylog import (
+    CLIENT_EARLY,
+    CLIENT_HANDSHAKE,
+    CLIENT_TRAFFIC,
+    MASTER_SECRET,
+    SERVER_HANDSHAKE,
+    SERVER_TRAFFIC,
+    KeyLog,
+)
+from sniffer.wire.tls.hello import ClientHello, EncryptedExtensions, ServerHello
+from sniffer.wire.tls.protection import Aead13, Opener, openers12
+from sniffer.wire.tls.schedule import HASH_SIZES
+from sniffer.wire.tls.suites import SUITES, TLS13_SUITES, Suite
+
+TLS12: Final = 0x0303
+TLS13: Final = 0x0304
+_VERSIONS: Final = {0x0002: "SSL 2.0", 0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1"}
+_MAX_HANDSHAKES: Final = 64
+"""Renegotiations of TLS 1.2 that are followed; a connection in use has one, if any."""
+_MAX_SECRETS: Final = 1024
+"""Secrets of the key log that are tried, the newest ones, where the client random is not known."""
+
+
+class Stage(Enum):
+    """How far a side has come; each has keys of its own. TLS 1.2 has `HELLO` and `TLS12`."""
+
+    HELLO = 0
+    EARLY = 1
+    HANDSHAKE = 2
+    APPLICATION = 3
+    TLS12 = 4
+
+
+_LABELS: Final[dict[tuple[Sender, Stage], str]] = {
+    ("client", Stage.EARLY): CLIENT_EARLY,
+    ("client", Stage.HANDSHAKE): CLIENT_HANDSHAKE,
+    ("client", Stage.APPLICATION): CLIENT_TRAFFIC,
+    ("server", Stage.HANDSHAKE): SERVER_HANDSHAKE,
+    ("server", Stage.APPLICATION): SERVER_TRAFFIC,
+}
+
+
+class Candidate(NamedTuple):
+    """Keys that a side's next record may have been protected with, and the least sequence number that it may have."""
+
+    opener: Opener
+    base: int
+    stage: Stage
+    client_random: bytes | None
+    first: bool = True
+    """No other keys protected records of this stage before."""
+
+
+class Negotiation:
+    """Of one connection. `progress` grows whenever a side may go on that waited for the other."""
+
+    def __init__(self, keylog: KeyLog, *, joined_midway: bool) -> None:
+        self.keylog = keylog
+        self.joined_midway = joined_midway
+        self.progress = 0
+        self.clients: list[ClientHello] = []
+        self.servers: list[ServerHello | None] = []
+        """One for each handshake; None: the server refused to renegotiate."""
+        self.retried = False
+        """The server asked for another ClientHello."""
+        self.absent: set[Sender] = set()
+        """Whose hello will not be seen."""
+        self.extensions_done = False
+        """What the server says under protection was read, or will not be."""
+        self.early_data: bool | None = None
+        """Whether the server accepts early data, where it has said so."""
+        self.sni: str | None = None
+        self.alpn: str | None = None
+        self.suite: Suite | None = None
+        self.client_random: bytes | None = None
+        self.version: str | None = None
+        self.cipher: str | None = None
+        self.unreadable: str | None = None
+
+    @property
+    def tls13(self) -> bool | None:
+        """Whether it is TLS 1.3; None: not known."""
+        return self.suite.tls13 if self.suite is not None else None
+
+    # --- what the sides say ----------------------------------------------------------------------------------------------
+
+    def client_hello(self, hello: ClientHello | None) -> None:
+        """A ClientHello; None: it does not parse."""
+        self.progress += 1
+        if hello is None or len(self.clients) >= _MAX_HANDSHAKES:
+            self._refuse("the client's hello is malformed" if hello is None else "too many renegotiations")
+        elif self.retried and len(self.clients) == 1 and not self.servers:
+            self.clients[0] = hello
+        else:
+            self.clients.append(hello)
+        if hello is not None and len(self.clients) == 1:
+            self.sni, self.client_random = hello.sni, hello.random
+
+    def server_hello(self, hello: ServerHello | None) -> None:
+        """A ServerHello, or a request for another ClientHello; None: it does not parse."""
+        self.progress += 1
+        if hello is None:
+            self._refuse("the server's hello is malformed")
+        elif hello.is_retry:
+            self.retried = True
+        elif len(self.servers) >= _MAX_HANDSHAKES:
+            self._refuse("too many renegotiations")
+        else:
+            self.servers.append(hello)
+            self._judge(hello)
+
+    def refused(self) -> None:
+        """The server answers a ClientHello with the alert no_renegotiation."""
+        self.progress += 1
+        if len(self.servers) < _MAX_HANDSHAKES:
+            self.servers.append(None)
+
+    def encrypted_extensions(self, extensions: EncryptedExtensions | None) -> None:
+        """What the server says under protection; None: it cannot be read."""
+        self.progress += 1
+        self.extensions_done = True
+        if extensions is not None:
+            self.early_data = extensions.early_data
+            self._agree(extensions.alpn)
+
+    def hello_lost(self, sender: Sender) -> None:
+        """This side's hello was not seen, and will not be."""
+        hellos = self.clients if sender == "client" else self.servers
+        if not hellos and sender not in self.absent:
+            self.progress += 1
+            self.absent.add(sender)
+        if sender == "server" and not self.extensions_done:
+            self.encrypted_extensions(None)
+
+    def proved(self, candidate: Candidate) -> None:
+        """A record opened: this is the suite, and whose keys they are."""
+        suite = candidate.opener.suite
+        if self.suite is None or self.client_random is None:
+            self.progress += 1
+            self.suite = suite
+            self.client_random = self.client_random or candidate.client_random
+        if self.version is None:
+            self.version, self.cipher = "TLSv1.3" if suite.tls13 else "TLSv1.2", suite.name
+
+    def _judge(self, hello: ServerHello) -> None:
+        if hello.version not in (TLS12, TLS13):
+            name = _VERSIONS.get(hello.version, f"TLS version 0x{hello.version:04x}")
+            self.version = name.replace("TLS ", "TLSv").replace("SSL ", "SSLv") if hello.version in _VERSIONS else None
+            self._refuse(f"{name} is not read")
+            return
+        self.version = "TLSv1.3" if hello.version == TLS13 else "TLSv1.2"
+        suite = SUITES.get(hello.suite)
+        if suite is None or suite.tls13 != (hello.version == TLS13):
+            self._refuse(f"cipher suite 0x{hello.suite:04x} is not read")
+            return
+        self.suite, self.cipher = suite, suite.name
+        if not suite.tls13:
+            self.extensions_done = True
+            self._agree(hello.alpn)
+
+    def _agree(self, protocol: str | None) -> None:
+        self.alpn = protocol or self.alpn
+        if protocol == "h2":
+            self._refuse("HTTP/2 (ALPN h2) is not read")
+
+    def _refuse(self, reason: str) -> None:
+        self.unreadable = self.unreadable or reason
+
+    # --- keys ------------------------------------------------------------------------------------------------------------
+
+    def candidates(self, sender: Sender, stage: Stage, handshake: int, tried: set[bytes]) -> list[Candidate]:
+        """The key log's keys for a stage of a side, from sequence number 0 on, less the secrets in `tried`, which grows.
+
+        `handshake`: which one of a connection of TLS 1.2.
+        """
+        if stage is Stage.TLS12:
+            return self._candidates12(sender, handshake, tried)
+        out = []
+        size = HASH_SIZES[self.suite.hash] if self.suite else None
+        for client_random, secret in self._secrets(_LABELS[sender, stage], self.client_random):
+            if secret in tried or (size is not None and len(secret) != size):
+                continue
+            tried.add(secret)
+            fitting = [self.suite] if self.suite else [one for one in TLS13_SUITES if HASH_SIZES[one.hash] == len(secret)]
+            out += [Candidate(Aead13(suite, secret), 0, stage, client_random) for suite in fitting]
+        return out
+
+    def _candidates12(self, sender: Sender, handshake: int, tried: set[bytes]) -> list[Candidate]:
+        server = self.servers[handshake] if handshake < len(self.servers) else None
+        suite = SUITES.get(server.suite) if server else None
+        if server is None or suite is None or suite.tls13:
+            return []
+        client = self.clients[handshake].random if handshake < len(self.clients) else None
+        out = []
+        for client_random, master in self._secrets(MASTER_SECRET, client):
+            if master not in tried:
+                tried.add(master)
+                pair = openers12(suite, master, client_random, server.random, server.encrypt_then_mac)
+                out.append(Candidate(pair[sender == "server"], 0, Stage.TLS12, client_random))
+        return out
+
+    def _secrets(self, label: str, client_random: bytes | None) -> list[tuple[bytes, bytes]]:
+        if client_random is not None:
+            return [(client_random, secret) for secret in self.keylog.find(client_random).get(label, ())]
+        return [pair for pair, _ in zip(self.keylog.secrets(label), range(_MAX_SECRETS), strict=False)]

@@ -1,0 +1,83 @@
+"""A record under way: its bytes, and when they came."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sniffer.wire.stream import Data, Item
+from sniffer.wire.tls.protection import HEAD
+
+_MAX_MARKS: Final = 64
+"""Segments whose times are told apart within one record; a flood of one-byte segments must not cost 100 bytes each."""
+
+
+class PendingRecord:
+    """The record at the reader's place, until it is whole."""
+
+    __slots__ = ("data", "latest", "marks", "offset")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.offset = 0
+        self.latest = 0
+        """Wire time of the packet that completed it."""
+        self.marks: list[tuple[int, int]] = []
+
+    def add(self, offset: int, time: int, data: bytes, at: int) -> int:
+        """Take from `data` what the record lacks, `at` on; where it ends."""
+        held = self.data
+        if not held:
+            self.offset, self.latest = offset + at, time
+            self.marks.clear()
+        while True:
+            want = self.missing()
+            if not want or at >= len(data):
+                return at
+            if (not self.marks or self.marks[-1][1] != time) and len(self.marks) < _MAX_MARKS:
+                self.marks.append((self.offset + len(held), time))
+            self.latest = max(self.latest, time)
+            part = data[at : at + want]
+            held += part
+            at += len(part)
+
+    def missing(self) -> int:
+        """Bytes that are known to be missing; 0 once it is whole."""
+        held = self.data
+        if len(held) < HEAD:
+            return HEAD - len(held)
+        return HEAD + (held[3] << 8 | held[4]) - len(held)
+
+    @property
+    def began(self) -> int:
+        """Wire time of the packet that holds its first byte."""
+        return self.marks[0][1]
+
+    def take(self) -> bytes:
+        """The whole record; this is then empty."""
+        whole = bytes(self.data)
+        self.data.clear()
+        return whole
+
+    def chunks(self) -> list[Data]:
+        """What there is of the record, as it came; this is then empty."""
+        marks, whole = self.marks if self.data else [], self.take()
+        stops = [offset - self.offset for offset, _ in marks[1:]] + [len(whole)]
+        return [(offset, time, whole[offset - self.offset : stop]) for (offset, time), stop in zip(marks, stops, strict=False)]
+
+    def items(self, plain: bytes, lead: int, offset: int) -> list[Item]:
+        """`plain`, the record's content, as items from `offset` of the plaintext on, each byte with the time of its packet.
+
+        Ciphers keep the places of bytes: the content begins `lead` bytes behind the record's head. A record is not read before
+        it is whole, so where it came in pieces an empty item says first when that was.
+        """
+        if len(self.marks) == 1:
+            return [(offset, self.latest, plain)]
+        start = self.offset + HEAD + lead
+        out: list[Item] = [(offset, self.latest, b"")]
+        stops = [at - start for at, _ in self.marks[1:]] + [len(plain)]
+        at = 0
+        for (_, time), stop in zip(self.marks, stops, strict=True):
+            if stop > at and at < len(plain):
+                out.append((offset + at, time, plain[at:stop]))
+                at = min(stop, len(plain))
+        return out

@@ -1,0 +1,251 @@
+"""Which record is this, under which keys? After a hole, in the middle of a connection, and at each change of keys.
+
+What follows is held, cut into what may be records by the look of their heads, and tried with every candidate's keys. Only the
+tag or MAC of a whole record is proof. The numbers are tried nearest first:
+
+1. each record with the next number, with those that it suggests itself (`Opener.hints`), and with the `NEAR` next ones;
+2. then, for ciphers that suggest none, all others that the lost bytes leave room for, on the smallest of the first `AT_HAND`
+   records: a slice a call, so that other connections need not wait, and within a budget of tries for the connection.
+
+What comes out depends on the bytes alone, not on the slices: at the end of the bytes all that is left of the budget is spent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from sniffer.wire.stream import Data
+from sniffer.wire.tls.negotiation import Candidate
+from sniffer.wire.tls.protection import HEAD, MAX_BODY_12, MAX_BODY_13
+
+NEAR: Final = 64
+AT_HAND: Final = 8
+SLICE: Final = 20_000
+"""Tries a call: some 20 to 40 ms."""
+STRIDE: Final = 16
+"""Numbers tried under one candidate's keys before the next one's turn."""
+_HINT_TRIES: Final = 12
+"""What asking a record costs, in tries."""
+_BYTES_A_TRY: Final = 2048
+"""Longer records count as so many more tries."""
+
+_HEAD_13: Final = re.compile(rb"\x17\x03\x03")
+_HEAD_ANY: Final = re.compile(rb"[\x14-\x18]\x03\x03")
+
+
+class Budget:
+    """Tries that are left to a connection."""
+
+    def __init__(self, tries: int) -> None:
+        self.left = tries
+
+
+class Found(NamedTuple):
+    """The first record that is proved."""
+
+    candidate: Candidate
+    sequence: int
+    chunks: list[Data]  # from that record on, as they came
+    skipped: list[Data]  # what came before it
+
+
+class _Trial:
+    """How far a candidate was tried."""
+
+    __slots__ = ("candidate", "record", "step")
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.candidate = candidate
+        self.record = 0
+        self.step = NEAR
+
+
+class Search:
+    """Holds the bytes from where the place was lost, or a change of keys, until a record among them is proved."""
+
+    def __init__(self, budget: Budget, lost_at: int | None, reason: str, *, tls13: bool | None) -> None:
+        """`lost_at`: stream offset of the record that has the least number that candidates name; None: not known.
+
+        `reason`: why bytes before the proved record are lost.
+        """
+        self.reason = reason
+        self.lost_at = lost_at
+        self.beyond = False
+        """The budget is spent."""
+        self.tried: set[bytes] = set()
+        self._budget = budget
+        self._head = _HEAD_13 if tls13 else _HEAD_ANY
+        self._most = MAX_BODY_13 if tls13 else MAX_BODY_12
+        self._data = bytearray()
+        self._offset = 0  # stream offset of the first byte of `_data`
+        self._marks: list[tuple[int, int]] = []  # (offset, time) of the chunks that make up `_data`
+        self._at = 0  # where to look for the next head
+        self._records: list[tuple[int, int]] = []  # (start, stop) in `_data` of what may be whole records
+        self._trials: list[_Trial] = []
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory held, about."""
+        return len(self._data) + 100 * len(self._marks)
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether there are any keys to try."""
+        return bool(self._trials)
+
+    @property
+    def busy(self) -> bool:
+        """Whether tries are left to do on what is held."""
+        return any(trial.record < len(self._records) for trial in self._trials) or bool(self._deep_trials(False))
+
+    def add(self, candidates: list[Candidate]) -> None:
+        """More keys to try, on all that is held."""
+        self._trials += [_Trial(candidate) for candidate in candidates]
+
+    def feed(self, chunk: Data) -> None:
+        """What follows."""
+        if not self._data:
+            self._offset = chunk[0]
+        self._marks.append(chunk[:2])
+        self._data += chunk[2]
+
+    def drop(self) -> list[Data]:
+        """Give up what is held. The candidates stay, for what comes."""
+        lost = self._chunks(0, len(self._data))
+        self._data.clear()
+        self._marks.clear()
+        self._records.clear()
+        self._at = 0
+        for trial in self._trials:
+            trial.record, trial.step = 0, NEAR
+        return lost
+
+    def find(self, *, at_end: bool) -> Found | None:
+        """Go on searching. `at_end`: nothing follows for now, so search to the end of the budget."""
+        self._cut(at_end)
+        first = min((trial.record for trial in self._trials), default=0)
+        for number in range(first, len(self._records)):
+            for trial in self._trials:
+                if trial.record > number:
+                    continue
+                trial.record = number + 1
+                sequence = self._try_near(trial.candidate, number)
+                if sequence is not None:
+                    return self._found(trial.candidate, number, sequence)
+        return self._search_deep(at_end)
+
+    # --- records ---------------------------------------------------------------------------------------------------------
+
+    def _cut(self, at_end: bool) -> None:
+        """Find what may be records. A head inside another record looks the same, so none rules out another."""
+        data = self._data
+        while match := self._head.search(data, self._at):
+            start = match.start()
+            stop = start + HEAD
+            stop += int.from_bytes(data[start + 3 : stop]) if stop <= len(data) else 0
+            if stop - start - HEAD <= self._most and (start + HEAD > len(data) or stop > len(data)):
+                self._at = start
+                if not at_end:
+                    return
+            elif stop - start - HEAD <= self._most:
+                self._records.append((start, stop))
+            self._at = start + 1
+        self._at = max(self._at, len(data) - 2)
+
+    def _record(self, number: int) -> tuple[bytes, bytes]:
+        start, stop = self._records[number]
+        return bytes(self._data[start : start + HEAD]), bytes(self._data[start + HEAD : stop])
+
+    def _found(self, candidate: Candidate, number: int, sequence: int) -> Found:
+        """A record is proved; those before it that lead up to it without a break may be as well."""
+        while number and sequence > candidate.base and self._records[number - 1][1] == self._records[number][0]:
+            if candidate.opener.open(*self._record(number - 1), sequence - 1) is None:
+                break
+            number, sequence = number - 1, sequence - 1
+        start, end = self._records[number][0], len(self._data)
+        return Found(candidate, sequence, self._chunks(start, end), self._chunks(0, start))
+
+    def _chunks(self, first: int, last: int) -> list[Data]:
+        """What is held from `first` to `last`, as it came."""
+        base, data, out = self._offset, bytes(self._data), []
+        stops = [offset - base for offset, _ in self._marks[1:]] + [len(data)]
+        for (offset, time), stop in zip(self._marks, stops, strict=False):  # where nothing is held there is no mark
+            begin, stop = max(offset - base, first), min(stop, last)
+            if begin < stop:
+                out.append((base + begin, time, data[begin:stop]))
+        return out
+
+    # --- tries -----------------------------------------------------------------------------------------------------------
+
+    def _room(self, candidate: Candidate, number: int) -> int | None:
+        """How many records may have come before this one since the place was lost; None: not known."""
+        if self.lost_at is None:
+            return None
+        return (self._offset + self._records[number][0] - self.lost_at) // (HEAD + candidate.opener.least)
+
+    def _fits(self, candidate: Candidate, head: bytes, body: bytes) -> bool:
+        opener = candidate.opener
+        return opener.least <= len(body) <= opener.most and (not opener.tls13 or head[0] == 23)
+
+    def _try_near(self, candidate: Candidate, number: int) -> int | None:
+        head, body = self._record(number)
+        if not self._fits(candidate, head, body) or self._budget.left <= 0:
+            self.beyond |= self._budget.left <= 0
+            return None
+        opener, base = candidate.opener, candidate.base
+        self._budget.left -= 1
+        if opener.open(head, body, base) is not None:
+            return base
+        room = self._room(candidate, number)
+        if room == 0:
+            return None
+        self._budget.left -= _HINT_TRIES
+        for sequence in opener.hints(head, body):
+            if sequence >= base and opener.open(head, body, sequence) is not None:
+                return sequence
+        if opener.exact:
+            return None
+        near = NEAR if room is None else min(NEAR, room + 1)
+        self._budget.left -= near * self._cost(body)
+        return opener.search(head, body, base + 1, near - 1)
+
+    @staticmethod
+    def _cost(body: bytes) -> int:
+        return 1 + len(body) // _BYTES_A_TRY
+
+    def _deep_trials(self, at_end: bool) -> list[_Trial]:
+        """The candidates whose numbers must be tried one by one."""
+        if not self._records or self._budget.left <= 0 or (len(self._records) < AT_HAND and not at_end):
+            return []
+        smallest = self._smallest()
+        out = []
+        for trial in self._trials:
+            room = self._room(trial.candidate, smallest)
+            if not trial.candidate.opener.exact and (room is None or trial.step <= room):
+                out.append(trial)
+        return out
+
+    def _smallest(self) -> int:
+        return min(range(min(AT_HAND, len(self._records))), key=lambda n: self._records[n][1] - self._records[n][0])
+
+    def _search_deep(self, at_end: bool) -> Found | None:
+        trials = self._deep_trials(at_end)
+        if not trials:
+            return None
+        number = self._smallest()
+        head, body = self._record(number)
+        trials = [trial for trial in trials if self._fits(trial.candidate, head, body)]
+        cost = STRIDE * self._cost(body)
+        least = 0 if at_end else self._budget.left - SLICE
+        while trials and self._budget.left > max(least, 0):
+            for trial in trials:
+                candidate = trial.candidate
+                self._budget.left -= cost
+                sequence = candidate.opener.search(head, body, candidate.base + trial.step, STRIDE)
+                if sequence is not None:
+                    return self._found(candidate, number, sequence)
+                trial.step += STRIDE
+            trials = [trial for trial in trials if (room := self._room(trial.candidate, number)) is None or trial.step <= room]
+        self.beyond |= bool(trials) and self._budget.left <= 0
+        return None
