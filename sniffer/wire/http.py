@@ -203,6 +203,8 @@ class HttpConversation:
                 return True
             self._waiting_bytes[sender] -= len(item[2])
             self._latest[sender] = max(self._latest[sender], item[1])
+            if not item[2]:  # it only says how late the next bytes are
+                continue
             reader = self._readers.get(sender) or self._new_reader(sender)
             if reader.feed(item, self._limits.body_bytes):
                 rest = reader.rest
