@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sniffer.errors import UsageError
-from sniffer.exchanges import binance_spot, binance_usdm, bitfinex, bybit, deribit, hyperliquid, kraken, okx
+from sniffer.exchanges import binance_spot, binance_usdm, bitfinex, bybit, deribit, gate, hyperliquid, kraken, okx
 from sniffer.exchanges.base import Venue
 from sniffer.exchanges.redact import UNKNOWN_VENUE
 from sniffer.model import Sender
@@ -20,6 +20,7 @@ VENUES: Final[tuple[Venue, ...]] = (
     okx.VENUE,
     kraken.VENUE,
     bitfinex.VENUE,
+    gate.VENUE,
 )
 
 
