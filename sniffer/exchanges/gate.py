@@ -65,16 +65,22 @@ _TRADE_PUSHES: Final = frozenset(("usertrades", "usertrades_v2"))
 _TRIGGERS: Final = frozenset(("priceorders", "autoorders"))
 _TRIGGERED: Final = "price-triggered orders are not decoded; the orders that they bring forth are"
 _SBE: Final = "SBE: a binary format, of orders too, that is not decoded; have the client leave /sbe out of the path"
+_MARKET_PUSH: Final = re.compile(
+    rb'\{(?:"time(?:_ms)?":\d+,)*"channel":"\w+\.(?!orders|usertrades|priceorders|autoorders)\w+","event":"update"'
+).match
 _WORDS: Final = (b"orders", b"usertrades", b'"header"', b"request_id")
 _ORDER_OP: Final = re.compile(rb'"channel"\s*:\s*"(?:spot|futures|options)\.order_(?:batch_)?(?:place|cancel|amend)')
 _ORDER_PUSH: Final = re.compile(
-    rb'"channel"\s*:\s*"(?:spot|futures|options)\.(?:orders|usertrades|order_(?:place|cancel|amend))'
+    rb'"channel"\s*:\s*"(?:spot|futures|options)\.(?:orders|usertrades|order_(?:batch_)?(?:place|cancel|amend))'
 )
 
 
 def marked(payload: bytes) -> bool:
-    """Whether a message of the server may be about orders, or is an answer of the WebSocket API."""
-    return any(word in payload for word in _WORDS)
+    """Whether a message of the server may be about orders, or is an answer of the WebSocket API.
+
+    It is called for every message: the pushes of market data, as Gate writes them, leave by their first bytes.
+    """
+    return _MARKET_PUSH(payload) is None and any(word in payload for word in _WORDS)
 
 
 class GateDecoder:
