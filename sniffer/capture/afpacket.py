@@ -1,8 +1,8 @@
 """Live capture on Linux: an AF_PACKET socket whose ring (TPACKET_V3) the kernel fills and we read in place.
 
 See packet(7) and Documentation/networking/packet_mmap.rst. The kernel gathers packets in blocks and hands a block over when it
-is full or 20 ms old; we copy its packets out and give it back. Constants that the socket module lacks are from
-linux/if_packet.h, unless another header is named.
+is full or 20 ms old; we copy its packets out and, when they are safe, give it back. Constants that the socket module lacks are
+from linux/if_packet.h, unless another header is named.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ _BLOCKS_A_READ: Final = 8  # so that the journal gets its share while the ring f
 _FRAME_BYTES: Final = 2048  # TPACKET_V3 packs packets of any size; the request must name one all the same
 
 _RING_REQUEST = struct.Struct("=7I")  # tpacket_req3
-_BLOCK_HEAD = struct.Struct("=3I")  # tpacket_hdr_v1: status, packets, offset of the first; behind version and private offset
+_BLOCK_HEAD = struct.Struct("=3I4xQ")  # tpacket_hdr_v1: status, packets, offset of the first, sequence number
+_BLOCK_HEAD_AT = 8  # in tpacket_block_desc, behind version and private offset
 _BLOCK_STATUS = struct.Struct("=I")
 _PACKET_HEAD = struct.Struct("=6I2H2IH")  # tpacket3_hdr, with tpacket_hdr_variant1
 _VLAN_TAG = struct.Struct("!HH")
@@ -70,6 +71,10 @@ _STATISTICS = struct.Struct("=3I")  # tpacket_stats_v3
 
 class Ring:
     """A capture of one interface, running from its construction to `close`.
+
+    The kernel numbers its blocks 1, 2, ... (`seq_num`) and fills them in turn, so a block's number says where in the ring it
+    stands. A process that dies with its blocks unreleased leaves them there: one that shares socket and ring by `fork` reads
+    them again.
 
     `program` is a filter for the kernel (`sniffer.capture.bpf`), or None. `promiscuous`: also
     frames for other hosts, as mirrored ones are. Raises `CaptureError` if the interface does not exist, is down or of an
@@ -88,7 +93,9 @@ class Ring:
         self.link_type = interface_link_type(interface)
         """LINKTYPE_ value of the packets: 1 Ethernet, 101 RAW."""
         self._blocks = max(2, ring_bytes // BLOCK_BYTES)
-        self._next = 0  # the block that the kernel hands over next
+        self.taken = 0
+        """Number of the latest block that `read` has given; 0: none yet."""
+        self._released = 0  # blocks up to this number are the kernel's again
         self._drops = 0
         try:
             # Without a protocol nothing arrives; the bind, last, opens the tap when filter and ring stand.
@@ -134,9 +141,10 @@ class Ring:
     def read(self, timeout: float) -> list[Packet]:
         """The packets of the ready blocks (up to 8 MiB of them), after at most `timeout` seconds; [] if there are none.
 
-        Raises `CaptureError` when the interface is down or gone and everything before was read; when it comes up again, the
-        same ring goes on.
+        The blocks stay ours until `release` or the next `read`. Raises `CaptureError` when the interface is down or gone and
+        everything before was read; when it comes up again, the same ring goes on.
         """
+        self.release()
         packets: list[Packet] = []
         self._drain(packets)
         if not packets:
@@ -149,9 +157,9 @@ class Ring:
     def _drain(self, packets: list[Packet]) -> None:
         ring, unpack, link_type = self._ring, _PACKET_HEAD.unpack_from, self.link_type
         for _ in range(_BLOCKS_A_READ):
-            block = self._next * BLOCK_BYTES
-            state, count, first = _BLOCK_HEAD.unpack_from(ring, block + 8)
-            if not state & _TP_STATUS_USER:
+            block = self.taken % self._blocks * BLOCK_BYTES
+            state, count, first, number = _BLOCK_HEAD.unpack_from(ring, block + _BLOCK_HEAD_AT)
+            if not state & _TP_STATUS_USER or number <= self.taken:  # the latter: all of the ring is ours and unreleased
                 return
             offset = block + first
             for _ in range(count):
@@ -169,8 +177,31 @@ class Ring:
                 elif status & _TP_STATUS_CSUMNOTREADY:
                     mark = CHECKSUM_NOT_READY
                 packets.append((seconds * SECOND + nanoseconds, link_type, data, length, mark))
-            _BLOCK_STATUS.pack_into(ring, block + 8, _TP_STATUS_KERNEL)
-            self._next = (self._next + 1) % self._blocks
+            self.taken = number
+
+    def release(self) -> None:
+        """Give the blocks that were read back to the kernel."""
+        while self._released < self.taken:
+            _BLOCK_STATUS.pack_into(self._ring, self._released % self._blocks * BLOCK_BYTES + _BLOCK_HEAD_AT, _TP_STATUS_KERNEL)
+            self._released += 1
+
+    def resume(self, taken: int) -> bool:
+        """Go on behind block `taken`, in place of a process that died; True: what it had read and not released comes again.
+
+        It may have died before it had released all blocks up to there.
+        """
+        for block in range(0, self._blocks * BLOCK_BYTES, BLOCK_BYTES):
+            state, _, _, number = _BLOCK_HEAD.unpack_from(self._ring, block + _BLOCK_HEAD_AT)
+            if state & _TP_STATUS_USER and number <= taken:
+                _BLOCK_STATUS.pack_into(self._ring, block + _BLOCK_HEAD_AT, _TP_STATUS_KERNEL)
+        self.taken = self._released = taken
+        return True
+
+    def fill(self) -> float:
+        """Share of the ring's blocks that wait to be released, 0 to 1."""
+        heads = range(_BLOCK_HEAD_AT, self._blocks * BLOCK_BYTES, BLOCK_BYTES)
+        taken = sum(int(_BLOCK_STATUS.unpack_from(self._ring, head)[0]) & _TP_STATUS_USER for head in heads)
+        return taken / self._blocks
 
     def drops(self) -> int:
         """Packets that found the ring full, since the capture began."""

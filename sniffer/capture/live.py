@@ -15,12 +15,23 @@ class LiveCapture(Protocol):
     interface: str
     link_type: int
     """LINKTYPE_ value of its packets."""
+    taken: int
+    """Up to where `read` has given packets, in the capture's own count; 0: nowhere yet."""
 
     def fileno(self) -> int:
         """What `select` can wait for."""
 
     def read(self, timeout: float) -> list[Packet]:
         """The packets that are there, after at most `timeout` seconds; raises `CaptureError` when the capture cannot go on."""
+
+    def release(self) -> None:
+        """The packets of the latest `read` are safe: their room may be filled again. `read` itself says so, too."""
+
+    def resume(self, taken: int) -> bool:
+        """In the place of a process that died: go on behind `taken`. False: what it had read and not released is gone."""
+
+    def fill(self) -> float | None:
+        """How much of the room for packets is taken, 0 to 1; None where nobody says."""
 
     def drops(self) -> int | None:
         """Packets that the kernel has dropped since the start; None where it does not say."""

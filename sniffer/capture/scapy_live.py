@@ -45,6 +45,8 @@ class ScapyLive:
         if interface not in get_if_list():
             raise CaptureError(f"{interface}: there is no such interface; there are {', '.join(get_if_list())}")
         self.interface = interface
+        self.taken = 0
+        """Always 0: what was read cannot be read again."""
         conf.bufsize = _SOCKET_BUFFER
         try:
             self._socket: Any = conf.L2listen(iface=interface, filter=filter_text(hosts, ports))
@@ -81,6 +83,17 @@ class ScapyLive:
                 when = time.time_ns() if at is None else round(at * SECOND)
                 packets.append((when, self.link_type, data, len(data), CHECKSUM_UNKNOWN))
         return packets
+
+    def release(self) -> None:
+        """Nothing: the system forgets a packet when it is read."""
+
+    def resume(self, taken: int) -> bool:
+        """False: what a process held that died is gone."""
+        return False
+
+    def fill(self) -> float | None:
+        """None: scapy does not say."""
+        return None
 
     def drops(self) -> int | None:
         """None: scapy does not say."""

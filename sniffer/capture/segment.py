@@ -70,8 +70,13 @@ def folder_error(folder: Path, error: OSError) -> JournalError:
 
 
 def encode_head(head: SegmentHead, interfaces: Sequence[tuple[str, int]]) -> bytes:
-    """The blocks that a segment begins with: section header, then `MARKS` descriptions of each (name, link type)."""
-    options = _option(pcapng.OPT_COMMENT, json.dumps(head._asdict()).encode())
+    """The blocks that a segment begins with."""
+    return encode_section(json.dumps(head._asdict()), interfaces)
+
+
+def encode_section(comment: str, interfaces: Sequence[tuple[str, int]]) -> bytes:
+    """A section header, then `MARKS` descriptions of each (name, link type)."""
+    options = _option(pcapng.OPT_COMMENT, comment.encode())
     options += _option(pcapng.SHB_USERAPPL, (pcapng.OUR_APPLICATION + __version__).encode())
     blocks = _block(pcapng.SECTION_HEADER, struct.pack("<IHHq", pcapng.BYTE_ORDER_MAGIC, 1, 0, -1) + options + _END)
     for name, link_type in interfaces:
@@ -87,6 +92,12 @@ def encode_statistics(time: int, drops: int | None, comment: str = "") -> bytes:
     options = _option(pcapng.OPT_COMMENT, comment.encode()) if comment else b""
     options += b"" if drops is None else _option(pcapng.ISB_IFDROP, struct.pack("<Q", drops))
     return _block(pcapng.INTERFACE_STATISTICS, struct.pack("<III", 0, time >> 32, time & 0xFFFFFFFF) + options + _END)
+
+
+def encode_secrets(key_log: bytes) -> bytes:
+    """A decryption secrets block with the lines of a TLS key log."""
+    data = struct.pack("<II", pcapng.TLS_KEY_LOG, len(key_log)) + key_log + bytes(-len(key_log) % 4)
+    return _block(pcapng.DECRYPTION_SECRETS, data)
 
 
 def encode_packets(packets: list[Packet], interface: int, room: int) -> list[bytes]:
@@ -105,6 +116,21 @@ def encode_packets(packets: list[Packet], interface: int, room: int) -> list[byt
             _PACKET_TAILS[captured & 3](length),
         )
     return parts
+
+
+def tally(blocks: bytes, interfaces: int) -> tuple[int, int, list[int]]:
+    """(bytes of the whole blocks, captured bytes, packets of each interface) of what follows some whole block of a segment."""
+    offset = captured = 0
+    counts = [0] * interfaces
+    while offset + 12 <= len(blocks):
+        kind, length, interface = struct.unpack_from("<3I", blocks, offset)
+        if offset + length > len(blocks):
+            break
+        if kind == pcapng.ENHANCED_PACKET:
+            captured += struct.unpack_from("<I", blocks, offset + 20)[0]
+            counts[interface // MARKS] += 1
+        offset += length
+    return offset, captured, counts
 
 
 _PACKET_HEAD: Final = struct.Struct("<7I").pack

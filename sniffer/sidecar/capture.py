@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from sniffer.capture.journal import JournalWriter
+from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.live import LiveCapture
 from sniffer.sidecar.process import Ending
 

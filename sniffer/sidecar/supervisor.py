@@ -7,7 +7,7 @@ import multiprocessing.connection
 from collections.abc import Callable
 from pathlib import Path
 
-from sniffer.capture.journal import JournalWriter
+from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.live import LiveCapture, open_live
 from sniffer.config import Settings
 from sniffer.errors import SnifferError

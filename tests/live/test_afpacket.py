@@ -17,7 +17,8 @@ import pytest
 
 from sniffer.capture.afpacket import BLOCK_BYTES, Ring
 from sniffer.capture.bpf import compile_filter
-from sniffer.capture.journal import JournalReader, JournalWriter
+from sniffer.capture.journal import JournalReader
+from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.live import open_live
 from sniffer.capture.scapy_live import ScapyLive
 from sniffer.errors import CaptureError

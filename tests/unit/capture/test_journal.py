@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from sniffer.capture.journal import JournalReader, JournalWriter
+from sniffer.capture.journal import JournalReader
+from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.pcapfile import open_capture
 from sniffer.errors import JournalError
 from tests.unit.capture.files import read_all
@@ -199,7 +200,7 @@ def test_following_waits_and_ends_when_told_after_reading_what_is_there(folder):
 CRASHING = """
 import os, signal, sys
 from pathlib import Path
-from sniffer.capture.journal import JournalWriter
+from sniffer.capture.journal_writer import JournalWriter
 writer = JournalWriter(Path(sys.argv[1]), [("lo", 1)])
 writer.write([(n, 1, b"%06d" % n, 6, 0) for n in range(1000)])
 os.kill(os.getpid(), signal.SIGKILL)
@@ -308,10 +309,11 @@ def test_one_writer_at_a_time(folder):
     JournalWriter(folder, [("lo", 1)]).close()
 
 
-def test_full_disk_loses_nothing_that_was_written(folder, monkeypatch):
-    """The disk takes part of a batch, then nothing, then has room again: whole packets count, the torn one is a loss."""
+def test_full_disk_loses_nothing(folder, monkeypatch):
+    """The disk takes part of a batch, nothing, then has room again: the writer says how much it took, and goes on there."""
     writer = JournalWriter(folder, [("lo", 1)])
     writer.write(make(10))
+    writer.settle(1)
     real_write = os.write
     room = [1000]
 
@@ -323,21 +325,116 @@ def test_full_disk_loses_nothing_that_was_written(folder, monkeypatch):
         return taken
 
     monkeypatch.setattr(os, "write", write)
-    for start in 10, 30:
+    batch = make(20, 10)
+    for _ in range(2):
         with pytest.raises(JournalError, match="No space left on device"):
-            writer.write(make(20, start))
-    assert [path.name for path in folder.iterdir()] == ["00000001.pcapng"]
+            writer.write(batch[writer.ahead() :])
+    assert 0 < writer.ahead() < 20
     monkeypatch.setattr(os, "write", real_write)
-    writer.write(make(5, 50))
+    writer.write(batch[writer.ahead() :])
     writer.close()
     reader = JournalReader(folder, follow=False)
-    packets, error = read_all(reader)
-    assert error is None
-    assert packets[:10] == make(10)
-    assert packets[-5:] == make(5, 50)
-    assert packets[10:-5] == make(len(packets) - 15, 10)
-    assert len(packets) > 20
+    assert read_all(reader) == (make(30), None)
+    assert reader.losses == []
+    assert [path.name for path in folder.iterdir()] == ["00000001.pcapng"]
+
+
+def test_where_nothing_can_be_cut_off_a_torn_packet_stays_and_is_a_loss(folder, monkeypatch):
+    """A disk that fails altogether: whole packets count, and what follows begins a segment of its own."""
+    writer = JournalWriter(folder, [("lo", 1)])
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    real_write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", fail)
+        patch.setattr(os, "write", lambda descriptor, data: real_write(descriptor, data[:301]) if len(data) > 800 else fail())
+        with pytest.raises(JournalError, match="Input/output error"):
+            writer.write(make(20))
+    writer.write(make(20)[writer.ahead() :])
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    assert read_all(reader) == (make(20), None)
     assert [loss.reason.split(": ")[1] for loss in reader.losses] == ["its writer was stopped inside a batch"]
+
+
+def test_a_vanished_folder_is_noticed_and_written_again_when_it_is_back(folder):
+    writer = JournalWriter(folder, [("lo", 1)])
+    writer.write(make(10))
+    writer.verify()
+    shutil.rmtree(folder)
+    with pytest.raises(JournalError, match="no such journal folder"):
+        writer.verify()
+    with pytest.raises(JournalError, match="no such journal folder"):
+        writer.write(make(5, 10))
+    folder.mkdir()
+    writer.write(make(5, 10))
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    assert read_all(reader) == (make(5, 10), None)
+    assert ["10 packets" in loss.reason for loss in reader.losses] == [True]
+
+
+# --- a writer that takes another's place -----------------------------------------------------------------------------------
+
+
+def two_interfaces(count):
+    """Packets of two interfaces, and of which one each is."""
+    return [((at, (1, 101)[n % 3 == 0], *rest), int(n % 3 == 0)) for n, (at, _, *rest) in enumerate(make(count))]
+
+
+@pytest.mark.parametrize("cut", [*range(0, 700, 29), 10_000])
+def test_another_writer_goes_on_wherever_the_first_was_killed(folder, cut):
+    """Killed `cut` bytes behind its last mark: each interface's packets follow one another, none missing, none twice."""
+    marks = []
+    interfaces = [("lo", 1), ("tun0", 101)]
+    writer = JournalWriter(folder, interfaces, commit=marks.append)
+    batches = {index: [packet for packet, of in two_interfaces(60) if of == index] for index in range(2)}
+    writer.write(batches[0][:5], 0)
+    writer.settle(1, 0)
+    mark = marks[-1]
+    writer.write(batches[0][5:15], 0)
+    writer.statistics(3)
+    writer.write(batches[1][:4], 1)
+    segment = folder / "00000001.pcapng"
+    os.truncate(segment, min(mark.size + cut, segment.stat().st_size))
+    follower = JournalReader(folder, stop=lambda: True)
+    seen = next(follower.blocks())
+
+    writer.resume(mark, 3)
+    ahead = writer.ahead(0), writer.ahead(1)
+    assert ahead[0] in range(11)
+    assert ahead[1] in range(5)
+    for index in range(2):
+        start = 5 if index == 0 else 0
+        writer.write(batches[index][start + ahead[index] :], index)
+        writer.settle(2, index)
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    packets, _ = read_all(reader)
+    assert [packet for packet in packets if packet[1] == 1] == batches[0]
+    assert [packet for packet in packets if packet[1] == 101] == batches[1]
+    assert packets[: len(seen)] == seen, "nothing that a reader has seen may change"
+    assert reader.losses == []
+    assert marks[-1].packets == 60
+    assert writer.written == (60, captured(packets))
+
+
+def test_another_writer_goes_on_over_segments(folder):
+    """The marks of a batch that filled several segments say what of it stands there, also where the newest never appeared."""
+    marks = []
+    writer = JournalWriter(folder, [("lo", 1)], segment_bytes=SMALL, commit=marks.append)
+    packets = make(2000)
+    writer.write(packets[:1500])
+    assert marks[-1].segment > 2
+    (folder / f"{marks[-1].segment:08}.pcapng").unlink()
+    writer.resume(marks[-1], None)
+    writer.write(packets[writer.ahead() :])
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    assert read_all(reader) == (packets, None)
+    assert reader.losses == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to write where root writes")
