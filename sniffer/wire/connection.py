@@ -7,6 +7,7 @@ import hashlib
 from sniffer.config import Limits
 from sniffer.model import Sender
 from sniffer.wire.conversation import Conversation, Delivery
+from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.packet import ACK, FIN, RST, SYN, Segment, endpoints
 from sniffer.wire.side import CUT, Side
@@ -18,8 +19,19 @@ __all__ = ["Connection", "Delivery"]
 class Connection:
     """A connection and what is known of it; the attributes are columns of `connections`."""
 
-    def __init__(self, capture_id: str, limits: Limits, first: Segment, sender: Sender, roles_guessed: bool) -> None:
-        """`sender`: whose `first` is. `roles_guessed`: no SYN was seen, and who is the client is a guess from the ports."""
+    def __init__(
+        self,
+        capture_id: str,
+        limits: Limits,
+        first: Segment,
+        sender: Sender,
+        roles_guessed: bool,
+        keylog: KeyLog | None = None,
+    ) -> None:
+        """`sender`: whose `first` is. `roles_guessed`: no SYN was seen, and who is the client is a guess from the ports.
+
+        `keylog`: None where no TLS will ever be decrypted.
+        """
         self.flow = first.flow
         self.client = Side("client", limits)
         self.server = Side("server", limits)
@@ -31,7 +43,7 @@ class Connection:
         if roles_guessed:
             self.ledger.guess()
         joined_midway = not first.flags & SYN
-        self.conversation = Conversation(limits, self.ledger, joined_midway=joined_midway, roles_guessed=roles_guessed)
+        self.conversation = Conversation(limits, self.ledger, keylog, joined_midway=joined_midway, roles_guessed=roles_guessed)
         self.opened_at = self.last_seen = first.time
         self.closed_at: int | None = None
         self.touched = False
@@ -58,6 +70,33 @@ class Connection:
     def compression(self) -> str | None:
         """The permessage-deflate parameters that were agreed on."""
         return self.conversation.compression
+
+    @property
+    def tls_version(self) -> str | None:
+        """As `TLSv1.3`."""
+        return self.conversation.tls_version
+
+    @property
+    def cipher(self) -> str | None:
+        """The suite of TLS, as IANA names it."""
+        return self.conversation.cipher
+
+    @property
+    def client_random(self) -> bytes | None:
+        """What names the TLS connection in a key log."""
+        secured = self.conversation.secured
+        return secured.layer.client_random if secured is not None else None
+
+    @property
+    def awaits_keys(self) -> bool:
+        """Whether TLS records are held until the key log has their keys."""
+        secured = self.conversation.secured
+        return secured is not None and secured.awaits_keys
+
+    @property
+    def waiting(self) -> bool:
+        """Whether time alone can bring something forth: data settles, holes are given up, a search goes on."""
+        return self.client.stream.waiting or self.server.stream.waiting or self.conversation.due
 
     @property
     def joined_midway(self) -> bool:
@@ -131,7 +170,7 @@ class Connection:
     def deliver(self, now: int) -> Delivery:
         """The messages that have become whole, by sender and in each sender's order."""
         client, server = self.client.stream.take(now), self.server.stream.take(now)
-        return self._run(client, server) if client or server else []
+        return self._run(client, server) if client or server or self.conversation.due else []
 
     def finish(self, time: int, reason: str) -> Delivery:
         """The connection ends, for `reason`: everything that is left."""

@@ -4,7 +4,8 @@
       |          |----(CONNECT 2xx)--> detect
       |          |----(other switch, or not HTTP)--> opaque
       |--(joined in the middle)--> websocket, once frames are proved
-      |--(TLS, anything else)--> opaque
+      |--(TLS)--> secured: what is decrypted is a conversation of its own
+      |--(anything else)--> opaque
 
 What is opaque is counted, byte by byte, with the reason why it cannot be read.
 """
@@ -17,13 +18,15 @@ from typing import Final
 from sniffer.config import Limits
 from sniffer.model import HttpHead, Sender, WireMessage
 from sniffer.wire.deflate import Deflate, Inflater, UnknownExtension, parse_extensions
-from sniffer.wire.detect import ENOUGH, Speech, recognise
+from sniffer.wire.detect import CLIENT_HELLO, ENOUGH, SERVER_HELLO, Speech, begins_record, handshake_type, recognise
 from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header, without_port
+from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
+from sniffer.wire.secured import Secured
 from sniffer.wire.stream import CAPTURE_ENDED, End, Gap, Item, time_of
+from sniffer.wire.tls.layer import TlsLayer
 from sniffer.wire.websocket import WebSocketReader
 
-NO_KEY_LOG: Final = "TLS, and no key log is read"
 SENDERS: Final[tuple[Sender, Sender]] = ("client", "server")
 _MAX_WAITING: Final = 256
 """Segments that wait for earlier ones of the other side to settle."""
@@ -37,16 +40,30 @@ class _Stage(Enum):
     DETECT = 1
     HTTP = 2
     WEBSOCKET = 3
-    OPAQUE = 4
+    SECURED = 4
+    OPAQUE = 5
 
 
 class Conversation:
     """Both sides' bytes to messages. The attributes are columns of `connections`."""
 
-    def __init__(self, limits: Limits, ledger: LossLedger, *, joined_midway: bool, roles_guessed: bool) -> None:
-        """`joined_midway`: the first bytes were not captured. `roles_guessed`: who is the client is not known for certain."""
+    def __init__(
+        self,
+        limits: Limits,
+        ledger: LossLedger,
+        keylog: KeyLog | None,
+        *,
+        joined_midway: bool,
+        roles_guessed: bool,
+        positions: dict[Sender, int] | None = None,
+    ) -> None:
+        """`keylog`: None where no TLS will ever be decrypted. `joined_midway`: the first bytes were not captured.
+
+        `roles_guessed`: who is the client is not known for certain. `positions`: of each side's next message.
+        """
         self._limits = limits
         self._ledger = ledger
+        self._keylog = keylog
         self.joined_midway = joined_midway
         self.roles_guessed = roles_guessed
         self.roles_swapped = False
@@ -56,6 +73,8 @@ class Conversation:
         self.path: str | None = None
         self.upgrade_request: HttpHead | None = None
         self.compression: str | None = None
+        self.tls_version: str | None = None
+        self.cipher: str | None = None
         self.unreadable_reason: str | None = None
         self.messages = 0
         self._stage = _Stage.DETECT
@@ -64,11 +83,24 @@ class Conversation:
         self._todo: dict[Sender, list[Item]] = {"client": [], "server": []}
         self._waiting: Waiting = (None, None)
         self._http: HttpConversation | None = None
-        self._positions: dict[Sender, int] = {"client": 0, "server": 0}
+        self._secured: Secured | None = None
+        self._positions: dict[Sender, int] = positions if positions is not None else {"client": 0, "server": 0}
         self._readers: dict[Sender, WebSocketReader] = {}
 
+    @property
+    def secured(self) -> Secured | None:
+        """The TLS that it is inside of."""
+        return self._secured
+
+    @property
+    def due(self) -> bool:
+        """Whether something may come forth without new bytes."""
+        return self._secured is not None and self._secured.due
+
     def held_bytes(self) -> int:
-        """Bytes of messages that are not whole yet."""
+        """Bytes of messages that are not whole yet, or cannot be decrypted yet."""
+        if self._secured is not None:
+            return self._secured.held_bytes()
         held = self._http.held_bytes() if self._http is not None else 0
         return held + sum(reader.buffered_bytes() for reader in self._readers.values())
 
@@ -79,10 +111,12 @@ class Conversation:
             client, server = left["client"] + client, left["server"] + server
         todo = self._todo = {"client": client, "server": server}
         self._waiting = waiting
-        out: Delivery = []
+        out: Delivery = self._read_secured() if self.due else []
         while todo["client"] or todo["server"]:
             if self._stage is _Stage.WEBSOCKET:
                 out = self._read_websocket(out)
+            elif self._stage is _Stage.SECURED:
+                out += self._read_secured()
             elif self._stage is _Stage.OPAQUE:
                 self._count()
             else:
@@ -100,6 +134,8 @@ class Conversation:
 
     def shed(self, time: int, reason: str) -> None:
         """Give up what is held: a limit over all connections is passed."""
+        if self._secured is not None:
+            self._secured.shed(time, reason)
         for reader in self._readers.values():
             if reader.buffered_bytes():
                 reader.feed([Gap(0, time, None, reason)])
@@ -132,6 +168,8 @@ class Conversation:
     # --- stages ----------------------------------------------------------------------------------------------------------
 
     def _read_websocket(self, out: Delivery) -> Delivery:
+        if self.unreadable_reason is not None and self._turns_out_tls():
+            return out
         for sender in SENDERS:
             if self._todo[sender]:
                 out.append((sender, self._readers[sender].feed(self._todo[sender])))
@@ -157,8 +195,8 @@ class Conversation:
         is_client = sender == "client"
         speech = recognise(start, client=is_client or self.roles_guessed, server=not is_client or self.roles_guessed)
         if speech is Speech.TLS:
-            self.protocol = "tls"
-            self._become_opaque("tls", NO_KEY_LOG)
+            if len(start) >= ENOUGH or handshake_type(start) is not None:
+                self._become_secured(sender, start)
         elif speech is Speech.REQUEST or speech is Speech.RESPONSE:
             if self.roles_guessed:
                 self.decide_roles(is_client != (speech is Speech.REQUEST))
@@ -278,6 +316,54 @@ class Conversation:
         if sender == "client":
             return Inflater(deflate.client_takeover, deflate.client_window_bits, self._limits.message_bytes)
         return Inflater(deflate.server_takeover, deflate.server_window_bits, self._limits.message_bytes)
+
+    # --- TLS -------------------------------------------------------------------------------------------------------------
+
+    def _become_secured(self, sender: Sender, start: bytes) -> None:
+        """TLS, as `start`, the first bytes of a segment of `sender`, says."""
+        hello = handshake_type(start)
+        if self.roles_guessed:
+            self.decide_roles(hello == (CLIENT_HELLO if sender == "server" else SERVER_HELLO))
+        self._stage = _Stage.SECURED
+        self.protocol, self.unreadable_reason = "tls", None
+        self._readers.clear()
+        joined_midway = self.joined_midway and hello != CLIENT_HELLO
+        keylog = self._keylog
+        plain = Conversation(
+            self._limits,
+            self._ledger,
+            keylog,
+            joined_midway=joined_midway,
+            roles_guessed=False,
+            positions=self._positions,
+        )
+        secrets = keylog if keylog is not None else KeyLog(self._limits)
+        layer = TlsLayer(secrets, self._limits, self._ledger, joined_midway=joined_midway)
+        self._secured = Secured(layer, keylog, plain)
+        self._replay_detected()
+
+    def _read_secured(self) -> Delivery:
+        secured, todo = self._secured, self._todo
+        assert secured is not None
+        out = secured.feed(todo["client"], todo["server"], self._waiting)
+        todo["client"], todo["server"] = [], []
+        layer, plain = secured.layer, secured.plain
+        self.protocol, self.unreadable_reason = secured.protocol, secured.unreadable_reason
+        self.tls_version, self.cipher = layer.version, layer.cipher
+        self.host = layer.sni or plain.host or self.host
+        self.path, self.compression, self.upgrade_request = plain.path, plain.compression, plain.upgrade_request
+        return out
+
+    def _turns_out_tls(self) -> bool:
+        """Joined in the middle, with no frame proved yet, and a segment begins with the head of a TLS record."""
+        for sender in SENDERS:
+            for item in self._todo[sender]:
+                if isinstance(item, tuple) and begins_record(item[2]):
+                    for reader in self._readers.values():
+                        reader.feed([Gap(item[0], item[1], None, "joined in the middle of TLS")])
+                    self._become_secured(sender, item[2][:ENOUGH])
+                    return True
+        return False
 
     def _become_opaque(self, layer: str, reason: str) -> None:
         self._stage = _Stage.OPAQUE

@@ -8,6 +8,10 @@ from typing import Final
 CLIENT_STARTS: Final = (b"GET ", b"POST ", b"PUT ", b"DELETE ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ")
 SERVER_START: Final = b"HTTP/1."
 _TLS_RECORDS: Final = frozenset({0x14, 0x15, 0x16, 0x17})
+_TLS_HANDSHAKE: Final = 0x16
+_TLS_LONGEST: Final = (1 << 14) + 2048  # RFC 5246 section 6.2.3
+CLIENT_HELLO: Final = 1
+SERVER_HELLO: Final = 2
 
 ENOUGH: Final = 16
 """Bytes that decide; the longest HTTP method with its space has eight."""
@@ -35,3 +39,19 @@ def recognise(start: bytes, *, client: bool, server: bool) -> Speech:
     if len(start) < 3 or any(one.startswith(start) for one in known):
         return Speech.UNDECIDED
     return Speech.OTHER
+
+
+def begins_record(data: bytes) -> bool:
+    """Whether `data` begins with the whole head of a TLS record (RFC 8446 section 5.1); no websocket frame begins so."""
+    return (
+        len(data) >= 5
+        and data[0] in _TLS_RECORDS
+        and data[1] == 3
+        and data[2] <= 4
+        and 0 < int.from_bytes(data[3:5]) <= _TLS_LONGEST
+    )
+
+
+def handshake_type(start: bytes) -> int | None:
+    """Of the TLS handshake message that `start` begins with (RFC 8446 section 4); None: it begins with no such message."""
+    return start[5] if len(start) > 5 and start[0] == _TLS_HANDSHAKE else None

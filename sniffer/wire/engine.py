@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Final
 
 from sniffer.config import SECOND, Limits
-from sniffer.model import Loss, Packet
+from sniffer.model import Loss, Packet, Sender
 from sniffer.wire.connection import Connection, Delivery
 from sniffer.wire.heads import read_heads
+from sniffer.wire.keylog import KeyLog
 from sniffer.wire.opening import Openings
 from sniffer.wire.packet import ACK, FIN, RST, SYN, PacketDecoder, Segment, endpoints
 from sniffer.wire.reassembly import HALF_SPACE, SEQUENCE_MASK, Stream
@@ -50,9 +51,20 @@ class Output:
 class Engine:
     """All connections of one capture."""
 
-    def __init__(self, capture_id: str, limits: Limits | None = None, watch: Callable[[bytes], bool] | None = None) -> None:
-        """`watch(flow)` says whether a flow is of interest (`--host`, `--port`); None: all are."""
+    def __init__(
+        self,
+        capture_id: str,
+        limits: Limits | None = None,
+        watch: Callable[[bytes], bool] | None = None,
+        keylog: KeyLog | None = None,
+    ) -> None:
+        """`watch(flow)` says whether a flow is of interest (`--host`, `--port`); None: all are.
+
+        `keylog` may learn more secrets at any time; None: no TLS will ever be decrypted, so no record is held for its keys.
+        """
         self._capture_id = capture_id
+        self._keylog = keylog
+        self._generation = 0
         self._limits = limits or Limits()
         self._watch = watch
         self._flows: dict[bytes, Entry] = {}
@@ -204,7 +216,8 @@ class Engine:
         if len(self.connections) >= self._limits.connections:
             self._end(self._idle_longest(), segment.time, "too many connections: the one idle longest was given up")
         is_client, guessed = self._who(segment)
-        connection = Connection(self._capture_id, self._limits, segment, "client" if is_client else "server", guessed)
+        side: Sender = "client" if is_client else "server"
+        connection = Connection(self._capture_id, self._limits, segment, side, guessed, self._keylog)
         self.connections[connection.id] = connection
         client, server = connection.client, connection.server
         sender, receiver = (client, server) if is_client else (server, client)
@@ -267,6 +280,11 @@ class Engine:
         now = self._now
         for segment in self._openings.due(now):
             self._segment(segment)
+        if self._keylog is not None and self._keylog.generation != self._generation:
+            self._generation = self._keylog.generation
+            for connection in self.connections.values():
+                if connection.awaits_keys:
+                    self._touch(connection)
         for connection in self._waiting:  # time alone may bring something forth
             self._touch(connection)
         self._waiting = []
@@ -280,7 +298,7 @@ class Engine:
             if connection.ledger.rows:
                 self._losses.extend(connection.ledger.rows)
                 connection.ledger.rows = []
-            if connection.client.stream.waiting or connection.server.stream.waiting:
+            if connection.waiting:
                 self._waiting.append(connection)
             held = connection.buffered_bytes()
             if held:

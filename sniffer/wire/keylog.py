@@ -52,6 +52,8 @@ class KeyLog:
         """Whole lines read, comments and empty ones too."""
         self.bad_lines = 0
         """Lines that are no key log lines."""
+        self.trouble: str | None = None
+        """Why nothing could be learnt at all, as its feeder knows: no file was there, or could be read."""
         self._limit = limits.key_log_randoms
         self._secrets: dict[bytes, dict[str, tuple[bytes, ...]]] = {}  # by client random, the oldest first
         self._tails: dict[str, bytes | None] = {}  # by source; None: inside a line that is too long

@@ -55,6 +55,11 @@ class TlsLayer:
         return self._negotiation.alpn
 
     @property
+    def client_random(self) -> bytes | None:
+        """What names the connection in a key log, where it was seen or proved."""
+        return self._negotiation.client_random
+
+    @property
     def unreadable_reason(self) -> str | None:
         """Why nothing can be read, so far; None: it can be, or nothing was there to be read."""
         if self._negotiation.unreadable is not None:

@@ -194,11 +194,11 @@ class Negotiation:
         return out
 
     def _candidates12(self, sender: Sender, handshake: int, tried: set[bytes]) -> list[Candidate]:
-        server = self.servers[handshake] if handshake < len(self.servers) else None
+        server = self.servers[handshake] if 0 <= handshake < len(self.servers) else None
         suite = SUITES.get(server.suite) if server else None
         if server is None or suite is None or suite.tls13:
             return []
-        client = self.clients[handshake].random if handshake < len(self.clients) else None
+        client = self.clients[handshake].random if 0 <= handshake < len(self.clients) else None
         out = []
         for client_random, master in self._secrets(MASTER_SECRET, client):
             if master not in tried:

@@ -1,0 +1,81 @@
+"""TLS inside a connection: the layer that decrypts, and the conversation in what it decrypts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sniffer.wire.keylog import KeyLog
+from sniffer.wire.stream import End, Item, time_of
+from sniffer.wire.tls.layer import TlsLayer
+from sniffer.wire.tls.reader import NO_LINE, NOT_SEEN
+
+if TYPE_CHECKING:
+    from sniffer.wire.conversation import Conversation, Delivery, Waiting
+
+NO_KEY_LOG: Final = "TLS, and no key log is read"
+_PROTOCOLS: Final = {"ws": "wss", "http": "https"}
+"""What a protocol is called inside TLS."""
+
+
+class Secured:
+    """Ciphertext of both sides to messages."""
+
+    def __init__(self, layer: TlsLayer, keylog: KeyLog | None, plain: Conversation) -> None:
+        """`keylog`: the layer's, or None where no keys will ever come: nothing is held for them then."""
+        self.layer = layer
+        self.plain = plain
+        self._keylog = keylog
+        self._generation = keylog.generation if keylog is not None else 0
+
+    @property
+    def awaits_keys(self) -> bool:
+        """Whether records are held until the key log has their keys."""
+        return self.layer.waiting
+
+    @property
+    def due(self) -> bool:
+        """Whether something may come forth without new bytes: keys have come, or a search goes on."""
+        layer, keylog = self.layer, self._keylog
+        return layer.busy or (keylog is not None and keylog.generation != self._generation and layer.waiting)
+
+    @property
+    def protocol(self) -> str:
+        """`wss`, `https`, or `tls` where it is not known what is inside."""
+        return _PROTOCOLS.get(self.plain.protocol, "tls")
+
+    @property
+    def unreadable_reason(self) -> str | None:
+        """Why no messages can be read; None: they can."""
+        reason = self.layer.unreadable_reason
+        if self._keylog is None:
+            return NO_KEY_LOG if reason in (None, NO_LINE, NOT_SEEN) else reason
+        if reason in (NO_LINE, NOT_SEEN):
+            return self._keylog.trouble or reason
+        return reason or self.plain.unreadable_reason
+
+    def held_bytes(self) -> int:
+        """Bytes that wait for keys, for the rest of a record, or for the rest of a message."""
+        return self.layer.held_bytes() + self.plain.held_bytes()
+
+    def feed(self, client: list[Item], server: list[Item], waiting: Waiting) -> Delivery:
+        """As `Conversation.feed`."""
+        layer, plain = self.layer, self.plain
+        out: Delivery = []
+        if self.due:
+            out += plain.feed(*layer.retry(), waiting)
+        if self._keylog is not None:
+            self._generation = self._keylog.generation
+        out += plain.feed(*layer.feed(client, server), waiting)
+        last = client[-1] if client else server[-1] if server else None
+        if isinstance(last, End):
+            while layer.busy:
+                out += plain.feed(*layer.retry(), waiting)
+            out += plain.feed(*layer.give_up(last.time, self.unreadable_reason or last.reason), waiting)
+        elif last is not None and self._keylog is None and layer.waiting:
+            out += plain.feed(*layer.give_up(time_of(last), NO_KEY_LOG), waiting)
+        return out
+
+    def shed(self, time: int, reason: str) -> None:
+        """As `Conversation.shed`."""
+        self.plain.feed(*self.layer.give_up(time, reason), (None, None))
+        self.plain.shed(time, reason)
