@@ -308,7 +308,7 @@ class SideReader:
                 self._lose_place(offset, BETWEEN, chunks)
         elif kind == APPLICATION_DATA and self.sender == "client" and negotiation.retried:
             self._lose(record.chunks(), REJECTED)
-        elif kind == APPLICATION_DATA or not self._hellos:
+        elif kind == APPLICATION_DATA or not (self._hellos or negotiation.retried):
             self._lose_place(record.offset, BETWEEN)
         else:
             record.take()
@@ -354,15 +354,17 @@ class SideReader:
         if not renegotiated:
             seen = 2 if again else 1
             self._wait(
-                lambda: bool(negotiation.servers or negotiation.absent or (negotiation.retried and seen == 1)), self._hear
+                lambda: bool(negotiation.servers or negotiation.absent or (negotiation.retried and seen == 1)),
+                lambda: self._hear(seen),
             )
 
-    def _hear(self) -> None:
-        """The client's hello was answered."""
+    def _hear(self, seen: int) -> None:
+        """The client's hello, the first or the second one, was answered."""
         negotiation = self._negotiation
+        if negotiation.retried and seen == 1:
+            return  # with a request for the second one
         if not negotiation.servers:
-            if not negotiation.retried:
-                self._lose_place(None, BETWEEN)
+            self._lose_place(None, BETWEEN)
         elif negotiation.tls13:
             early = negotiation.clients[0].early_data and not negotiation.retried
             begin = Stage.EARLY if early else Stage.HANDSHAKE
