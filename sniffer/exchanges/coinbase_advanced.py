@@ -1,0 +1,223 @@
+"""Coinbase Advanced Trade: the user channel, and REST, by which alone orders are placed.
+
+Hosts      advanced-trade-ws-user.coinbase.com (user channel), advanced-trade-ws.coinbase.com (market data, user channel too),
+           api.coinbase.com (REST, /api/v3/brokerage/orders...), api-sandbox.coinbase.com.
+Channels   {"channel": "user", "timestamp", "sequence_num", "events": [{"type": "snapshot" or "update", "orders": [...]}]}.
+Markers    `"user"`; market data has other channels. An acknowledgement of subscriptions holds it too, and is no order.
+Identity   An order: `order_id`. A fill: `trade_id`; fills are told by REST alone, the user channel has only sums of them.
+Times      RFC 3339. An update has none of its own: the message's is taken.
+Pitfalls   - A refusal of a placement comes with HTTP status 200 and `success` false.
+           - An update does not say how much was asked for: `leaves_quantity` is in the currency of the request, base or quote,
+             `cumulative_quantity` in base, so their sum would be a guess.
+           - The type of an order and its time in force are in the name of its configuration: `limit_limit_gtc`.
+           - Words like UNKNOWN_FAILURE_REASON stand where nothing is to be said.
+           - Each subscription, of public channels too, holds a JWT, a new one each time; its claim `sub` names the API key.
+Docs       https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis (websocket channels, REST),
+           https://github.com/coinbase/coinbase-advanced-py
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any, Final
+
+from sniffer.exchanges.accounts import Accounts
+from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows, always, never
+from sniffer.exchanges.calls import Calls
+from sniffer.exchanges.coinbase_advanced_orders import ACTIONS, FILLS, HISTORY, Call, answer, ask, fill, queried, update
+from sniffer.exchanges.fields import rfc3339
+from sniffer.exchanges.jsontext import Row, parse_object
+from sniffer.exchanges.numbers import Broken
+from sniffer.exchanges.redact import Secrets
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+
+NAME: Final = "coinbase-advanced"
+HOSTS: Final = (
+    *("advanced-trade-ws.coinbase.com", "advanced-trade-ws-user.coinbase.com"),
+    *("api.coinbase.com", "api-sandbox.coinbase.com"),
+)
+LONGEST_JWT: Final = 4096
+"""Characters of a JWT that is looked into; they have some 500."""
+
+_SECRETS: Final = Secrets(
+    ("jwt", "signature", "api_key", "token", "Authorization", "CB-ACCESS-KEY", "CB-ACCESS-SIGN", "CB-ACCESS-TOKEN")
+)
+_USER: Final = b'"user"'
+
+
+def marked(payload: bytes) -> bool:
+    """Whether a message of the server may be of the user channel."""
+    return _USER in payload
+
+
+class CoinbaseAdvancedDecoder:
+    """Decodes one connection; remembers the REST calls that await an answer."""
+
+    __slots__ = ("_accounts", "_calls")
+
+    def __init__(self, facts: ConnectionFacts) -> None:
+        self._accounts = Accounts(facts)
+        self._calls: Calls[Call] = Calls()
+
+    @property
+    def account(self) -> str | None:
+        """As `Decoder.account`."""
+        return self._accounts.current
+
+    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
+        """As `Decoder.wanted`."""
+        if opcode == OPCODE_TEXT:
+            return always if sender == "client" else marked
+        return always if opcode in (OPCODE_BINARY, OPCODE_HTTP) else never
+
+    def decode(self, message: Message) -> Decoded | None:
+        """As `Decoder.decode`."""
+        is_http = message.opcode == OPCODE_HTTP
+        try:
+            if is_http:
+                return self._http(message)
+            if message.sender == "client":
+                return self._subscription(parse_object(message.payload))
+            return self._told(message)
+        except Broken as error:
+            if is_http:
+                return Decoded(REQUEST if message.sender == "client" else RESPONSE, [], [], str(error))
+            if message.sender == "client" or b'"order' not in message.payload:
+                return None
+            return Decoded(UPDATE, [], [], str(error))
+
+    # --- websocket ---
+
+    def _subscription(self, document: Row) -> Decoded | None:
+        jwt = document.get("jwt")
+        if jwt is None and "signature" not in document:
+            return None
+        self._accounts.key(key_name(jwt) or document.get("api_key"))
+        return Decoded(LOGIN, [], [])
+
+    def _told(self, message: Message) -> Decoded | None:
+        document = parse_object(message.payload)
+        if document.get("channel") != "user":
+            return None
+        at = rfc3339(document, "timestamp") if "timestamp" in document else None
+        rows = Rows(message, NAME, self.account)
+
+        def orders_of(event: Row) -> str | None:
+            return _each(_list(event, "orders"), lambda row: update(rows, row, at))
+
+        problem = _each(_list(document, "events"), orders_of)
+        return rows.decoded(UPDATE, problem) if rows.orders or problem else None
+
+    # --- REST ---
+
+    def _http(self, message: Message) -> Decoded | None:
+        head = message.http
+        if head is None:
+            return None
+        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
+
+    def _call(self, message: Message, head: HttpHead) -> Decoded | None:
+        path = _path(head)
+        headers = dict(head.headers)
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        rows = Rows(message, NAME, self._accounts.key(key_name(bearer) or headers.get("cb-access-key")))
+        decoded = None
+        try:
+            if head.method == "POST" and path in ACTIONS:
+                ask(rows, path, parse_object(message.payload))
+                decoded = rows.decoded(REQUEST)
+        except Broken as error:  # of the orders of a batch, none
+            rows = Rows(message, NAME, rows.account)
+            decoded = rows.decoded(REQUEST, str(error))
+        self._calls.put(head, Call(path, tuple(rows.orders), rows.account))
+        return decoded
+
+    def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
+        call = self._calls.take(head) or Call(_path(head), (), self.account)
+        rows = Rows(message, NAME, call.account)
+        if head.method == "POST" and call.path in ACTIONS:
+            return rows.decoded(RESPONSE, answer(rows, call, parse_object(message.payload)))
+        if head.method != "GET" or not call.path.startswith(HISTORY):
+            return None
+        document = parse_object(message.payload)
+        if call.path == FILLS:
+            problem = _each(_list(document, "fills"), lambda row: fill(rows, row))
+        else:
+            told = [document["order"]] if "order" in document else _list(document, "orders")
+            problem = _each(told, lambda row: queried(rows, row))
+        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+
+
+class CoinbaseAdvanced:
+    """The venue, as in `base.Venue`."""
+
+    name = NAME
+    hosts = HOSTS
+
+    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
+        """By host."""
+        return (host or "").lower().rstrip(".") in HOSTS
+
+    def looks_like(self, sender: Sender, payload: bytes) -> bool:
+        """A subscription with a JWT, or an order of the user channel."""
+        if sender == "client":
+            return b'"jwt"' in payload and b'"channel"' in payload
+        return _USER in payload and b'"order_side"' in payload and b'"leaves_quantity"' in payload
+
+    def decoder(self, facts: ConnectionFacts) -> CoinbaseAdvancedDecoder:
+        """A decoder for one connection."""
+        return CoinbaseAdvancedDecoder(facts)
+
+    def redact(self, sender: Sender, text: str) -> str:
+        """JWTs, keys and signatures, in JSON and header lines."""
+        return _SECRETS.text(text)
+
+    def redact_path(self, path: str) -> str:
+        """The same in a query."""
+        return _SECRETS.target(path)
+
+
+VENUE: Final = CoinbaseAdvanced()
+
+
+def key_name(jwt: Any) -> str | None:
+    """The name of the API key that a JWT was made with: its claim `sub` (RFC 7519 section 4.1.2). None if it cannot be told."""
+    parts = jwt.split(".") if type(jwt) is str and len(jwt) <= LONGEST_JWT else []
+    if len(parts) != 3:
+        return None
+    try:
+        claims = parse_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError):  # of which `Broken` is one
+        return None
+    name = claims.get("sub")
+    return name if type(name) is str and name else None
+
+
+def _each(items: list[Any], read: Callable[[Row], str | None]) -> str | None:
+    """Reads all of a list; returns the first thing that could not be read, the others stay."""
+    problem: str | None = None
+    for item in items:
+        try:
+            if type(item) is not dict:
+                raise Broken("an item that is no object")
+            found = read(item)
+        except Broken as error:
+            found = str(error)
+        problem = problem or found
+    return problem
+
+
+def _list(row: Row, key: str) -> list[Any]:
+    """A list that may be missing."""
+    value = row.get(key)
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise Broken(f"field {key}: no list")
+    return value
+
+
+def _path(head: HttpHead) -> str:
+    return (head.target or "").partition("?")[0].rstrip("/")
