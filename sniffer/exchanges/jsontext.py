@@ -2,8 +2,9 @@
 
 msgspec parses (1.3 us for an execution report of 530 bytes, where the standard library takes 7). It keeps the last of two
 equal keys without a word, so duplicates are looked for here: every key of the text has one colon after it, and other colons
-stand only inside strings. So as many colons as keys means that no key was swallowed; only where there are more does the
-standard library go over the text again.
+stand only inside strings. So as many colons as keys means that no key was swallowed. Where there are more (times are written
+with colons), those count that follow a quote, as a key's does unless there is white space between; and only where these are
+more too does the standard library go over the text again (8.3 -> 3.0 us for an order with two times in RFC 3339).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sniffer.exchanges.numbers import Broken, Number
 Row: TypeAlias = dict[str, Any]
 """A JSON object; values are str, int, bool, None, `Number`, list or another object."""
 
+_SPACED_COLONS: Final = (b" :", b"\t:", b"\n:", b"\r:")
 _decode: Final = msgspec.json.Decoder(float_hook=Number).decode
 
 
@@ -34,7 +36,9 @@ def parse(payload: bytes) -> Any:
     except RecursionError:
         raise Broken("JSON nested too deeply") from None
     if not _has_keys(value, payload.count(b":")):
-        _refuse_duplicates(payload)
+        spaced = any(map(payload.__contains__, _SPACED_COLONS))
+        if spaced or not _has_keys(value, payload.count(b'":')):
+            _refuse_duplicates(payload)
     return value
 
 
