@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sniffer.errors import UsageError
-from sniffer.exchanges import binance_spot, binance_usdm, bitfinex, bybit, deribit, gate, hyperliquid, kraken, okx
+from sniffer.exchanges import binance_spot, binance_usdm, bitfinex, bitmex, bybit, deribit, gate, hyperliquid, kraken, okx
 from sniffer.exchanges.base import Venue
 from sniffer.exchanges.redact import UNKNOWN_VENUE
 from sniffer.model import Sender
@@ -14,6 +14,7 @@ VENUES: Final[tuple[Venue, ...]] = (
     binance_spot.VENUE,
     binance_usdm.VENUE,
     binance_usdm.VENUE_COIN_M,
+    bitmex.VENUE,
     bybit.VENUE,
     deribit.VENUE,
     hyperliquid.VENUE,
