@@ -5,7 +5,7 @@ from __future__ import annotations
 from sniffer.config import Limits
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
-from sniffer.wire.stream import Item
+from sniffer.wire.stream import Item, time_of
 from sniffer.wire.tls.negotiation import Negotiation
 from sniffer.wire.tls.reader import SideReader
 from sniffer.wire.tls.search import Budget
@@ -27,6 +27,8 @@ class TlsLayer:
     def __init__(self, keylog: KeyLog, limits: Limits, ledger: LossLedger, *, joined_midway: bool) -> None:
         """`joined_midway`: the capture begins after the connection did."""
         self._limits = limits
+        self._keylog = keylog
+        self._generation = keylog.generation
         self._negotiation = Negotiation(keylog, joined_midway=joined_midway)
         budget = Budget(limits.tls_tries)
         self._client = SideReader("client", self._negotiation, budget, limits, ledger)
@@ -86,39 +88,43 @@ class TlsLayer:
 
     def feed(self, client: list[Item], server: list[Item]) -> Plaintext:
         """The plaintext that the next items of both sides bring forth."""
+        out: Plaintext = [], []
+        if self._keylog.generation != self._generation:
+            out = self.retry()
         before = self._negotiation.progress
-        out = self._client.feed(client) if client else [], self._server.feed(server) if server else []
+        if client:
+            out[0].extend(self._client.feed(client))
+        if server:
+            out[1].extend(self._server.feed(server))
         if self._negotiation.progress != before:
             self._settle(out)
         if self.held_bytes() > self._limits.tls_held_bytes:
-            self._give_up(out, f"over the limit of held bytes: {self.unreadable_reason or 'the other side is not seen'}")
+            time = max(time_of(items[-1]) for items in (client, server) if items)
+            self._give_up(out, time, f"over the limit of held bytes: {self.unreadable_reason or 'the other side is not seen'}")
         return out
 
     def retry(self) -> Plaintext:
         """The key log has grown, or a search is `busy`: what goes on with that."""
+        self._generation = self._keylog.generation
         out: Plaintext = [], []
-        self._resume(out)
         self._settle(out)
         return out
 
     def give_up(self, time: int, reason: str) -> Plaintext:
         """Hold nothing any longer: what is held is lost for `reason`. What comes later is read, if its keys are known."""
         out: Plaintext = [], []
-        self._give_up(out, reason)
+        self._give_up(out, time, reason)
         return out
-
-    def _resume(self, out: Plaintext) -> None:
-        out[0].extend(self._client.resume())
-        out[1].extend(self._server.resume())
 
     def _settle(self, out: Plaintext) -> None:
         """Let each side go on with what the other has said, until neither says more."""
         before = -1
         while before != self._negotiation.progress:
             before = self._negotiation.progress
-            self._resume(out)
+            out[0].extend(self._client.resume())
+            out[1].extend(self._server.resume())
 
-    def _give_up(self, out: Plaintext, reason: str) -> None:
-        out[0].extend(self._client.give_up(0, reason))
-        out[1].extend(self._server.give_up(0, reason))
+    def _give_up(self, out: Plaintext, time: int, reason: str) -> None:
+        out[0].extend(self._client.give_up(time, reason))
+        out[1].extend(self._server.give_up(time, reason))
         self._settle(out)

@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 
 from sniffer.wire.stream import Data
 from sniffer.wire.tls.negotiation import Candidate
-from sniffer.wire.tls.protection import HEAD, MAX_BODY_12, MAX_BODY_13
+from sniffer.wire.tls.protection import APPLICATION_DATA, HEAD, MAX_BODY_12, MAX_BODY_13
+from sniffer.wire.tls.suites import Suite
 
 NEAR: Final = 64
 AT_HAND: Final = 8
@@ -48,6 +49,11 @@ class Found(NamedTuple):
     sequence: int
     chunks: list[Data]  # from that record on, as they came
     skipped: list[Data]  # what came before it
+
+    @property
+    def offset(self) -> int:
+        """Where the record begins in the stream."""
+        return self.chunks[0][0]
 
 
 class _Trial:
@@ -83,6 +89,7 @@ class Search:
         self._at = 0  # where to look for the next head
         self._records: list[tuple[int, int]] = []  # (start, stop) in `_data` of what may be whole records
         self._trials: list[_Trial] = []
+        self._added = 0
 
     @property
     def held_bytes(self) -> int:
@@ -95,6 +102,22 @@ class Search:
         return bool(self._trials)
 
     @property
+    def candidates(self) -> int:
+        """How many were ever given."""
+        return self._added
+
+    @property
+    def looks_like_tls12(self) -> bool:
+        """Whether records are of other types than TLS 1.3 shows, or write a nonce that counts (RFC 5288 section 3)."""
+        before = None
+        for start, stop in self._records:
+            nonce = bytes(self._data[start + HEAD : start + HEAD + 8])
+            if self._data[start] != APPLICATION_DATA or before == (start, nonce):
+                return True
+            before = stop, ((int.from_bytes(nonce) + 1) % (1 << 64)).to_bytes(8)
+        return False
+
+    @property
     def busy(self) -> bool:
         """Whether tries are left to do on what is held."""
         return any(trial.record < len(self._records) for trial in self._trials) or bool(self._deep_trials(False))
@@ -102,6 +125,15 @@ class Search:
     def add(self, candidates: list[Candidate]) -> None:
         """More keys to try, on all that is held."""
         self._trials += [_Trial(candidate) for candidate in candidates]
+        self._added += len(candidates)
+
+    def restrict(self, client_random: bytes, suite: Suite | None) -> None:
+        """It is known whose keys it must be: drop all others."""
+        self._trials = [
+            trial
+            for trial in self._trials
+            if trial.candidate.client_random in (None, client_random) and suite in (None, trial.candidate.opener.suite)
+        ]
 
     def feed(self, chunk: Data) -> None:
         """What follows."""
@@ -186,7 +218,7 @@ class Search:
 
     def _fits(self, candidate: Candidate, head: bytes, body: bytes) -> bool:
         opener = candidate.opener
-        return opener.least <= len(body) <= opener.most and (not opener.tls13 or head[0] == 23)
+        return opener.least <= len(body) <= opener.most and (not opener.tls13 or head[0] == APPLICATION_DATA)
 
     def _try_near(self, candidate: Candidate, number: int) -> int | None:
         head, body = self._record(number)
@@ -206,7 +238,8 @@ class Search:
                 return sequence
         if opener.exact:
             return None
-        near = NEAR if room is None else min(NEAR, room + 1)
+        near = NEAR if number < AT_HAND else 1
+        near = near if room is None else min(near, room + 1)
         self._budget.left -= near * self._cost(body)
         return opener.search(head, body, base + 1, near - 1)
 

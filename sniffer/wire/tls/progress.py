@@ -1,0 +1,168 @@
+"""How far a side's handshake has come (RFC 8446 sections 2 and 4, RFC 5246 section 7).
+
+    TLS 1.3   HELLO --> (EARLY -->) HANDSHAKE --> APPLICATION, and there one KeyUpdate after another
+    TLS 1.2   HELLO --ChangeCipherSpec--> TLS12 --ChangeCipherSpec, after a renegotiation--> TLS12
+
+A client's hello says nothing of what follows it: it waits for the server's. A server's keys need the client's random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from sniffer.model import Sender
+from sniffer.wire.tls import hello
+from sniffer.wire.tls.negotiation import Negotiation, Stage
+
+
+class Turn(Enum):
+    """What a handshake message, or the other side's answer, means for the records that follow."""
+
+    NONE = 0
+    NEW_KEYS = 1  # the next protected record has the first keys of the stage that has begun
+    NEXT_KEYS = 2  # KeyUpdate
+    LOST = 3  # the handshake cannot be followed
+
+
+class Progress:
+    """Of one side: its stage, and what it waits for."""
+
+    def __init__(self, sender: Sender, negotiation: Negotiation, limit: int) -> None:
+        """`limit`: bytes of one handshake message."""
+        self.stage = Stage.HELLO
+        self.hellos = 0
+        """Its own hellos so far. A repeated ClientHello counts once, a refusal to renegotiate as the server's."""
+        self.deaf = False
+        """Bytes of the handshake are lost: its messages cannot be followed to the end of the stage."""
+        self._sender: Sender = sender
+        self._negotiation = negotiation
+        self._messages = hello.Handshake(limit)
+        self._repeated = False
+        self._ready: Callable[[], bool] | None = None
+        self._then: Callable[[], Turn] | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of a message that is not whole."""
+        return self._messages.held_bytes
+
+    @property
+    def waits(self) -> bool:
+        """Whether what follows cannot be read before the other side has said something."""
+        return self._ready is not None
+
+    def go_on(self) -> Turn | None:
+        """What comes of the other side's answer; None while there is none."""
+        if self._ready is None:
+            return Turn.NONE
+        if not self._ready():
+            return None
+        then, self._ready, self._then = self._then, None, None
+        return then() if then is not None else Turn.NONE
+
+    def stop_waiting(self) -> None:
+        """The other side will not answer."""
+        self._ready = self._then = None
+
+    def lost_bytes(self) -> None:
+        """Handshake bytes may be lost."""
+        self._messages.reset()
+        self.deaf |= self.stage is Stage.HANDSHAKE
+
+    def found(self, stage: Stage) -> None:
+        """A record of this stage was proved."""
+        if stage is not self.stage:
+            self.deaf = False
+            self._messages.reset()
+        self.stage = stage
+
+    def _wait(self, ready: Callable[[], bool], then: Callable[[], Turn]) -> None:
+        self._ready, self._then = ready, then
+
+    def _begin(self, stage: Stage) -> Turn:
+        self.stage = stage
+        self.deaf = False
+        return Turn.NEW_KEYS
+
+    # --- messages --------------------------------------------------------------------------------------------------------
+
+    def content(self, content: bytes) -> Turn:
+        """The content of one handshake record."""
+        if self.deaf:
+            return Turn.NONE
+        turn = Turn.NONE
+        for kind, body in self._messages.feed(content):
+            found = self._message(kind, body)
+            turn = turn if found is Turn.NONE else found
+        return turn
+
+    def _message(self, kind: int, body: bytes) -> Turn:
+        stage, is_client = self.stage, self._sender == "client"
+        if stage in (Stage.HELLO, Stage.TLS12):
+            if kind == hello.CLIENT_HELLO and is_client:
+                self._client_hello(body)
+            elif kind == hello.SERVER_HELLO and not is_client:
+                self._server_hello(body)
+            elif not self.hellos and kind != hello.HELLO_REQUEST:
+                return Turn.LOST
+        elif stage is Stage.HANDSHAKE and kind == hello.ENCRYPTED_EXTENSIONS and not is_client:
+            self._negotiation.encrypted_extensions(hello.encrypted_extensions(body))
+        elif stage is Stage.HANDSHAKE and kind == hello.FINISHED:
+            return self._begin(Stage.APPLICATION)
+        elif stage is Stage.EARLY and kind == hello.END_OF_EARLY_DATA:
+            return self._begin(Stage.HANDSHAKE)
+        elif stage is Stage.APPLICATION and kind == hello.KEY_UPDATE:
+            return Turn.NEXT_KEYS
+        return Turn.NONE
+
+    def _client_hello(self, body: bytes) -> None:
+        negotiation, renegotiates = self._negotiation, self.stage is Stage.TLS12
+        negotiation.client_hello(hello.client_hello(body))
+        self._repeated = self.hellos > 0 and not renegotiates
+        if not self._repeated:
+            self.hellos += 1
+        if not renegotiates:  # else what follows is told by its own ChangeCipherSpec
+            self._wait(self._answered, self._hear)
+
+    def _answered(self) -> bool:
+        negotiation = self._negotiation
+        return bool(negotiation.servers) or "server" in negotiation.absent or (negotiation.retried and not self._repeated)
+
+    def _hear(self) -> Turn:
+        """The client's hello was answered, or will not be."""
+        negotiation = self._negotiation
+        if not negotiation.servers:
+            return Turn.NONE if negotiation.retried and not self._repeated else Turn.LOST
+        if negotiation.tls13:
+            self._wait(lambda: negotiation.extensions_done, self._begin_protected)
+        return Turn.NONE
+
+    def _begin_protected(self) -> Turn:
+        return self._begin(Stage.EARLY if self._negotiation.early_data else Stage.HANDSHAKE)
+
+    def _server_hello(self, body: bytes) -> None:
+        negotiation = self._negotiation
+        parsed = hello.server_hello(body)
+        negotiation.server_hello(parsed)
+        if parsed is None or parsed.is_retry:
+            return
+        self.hellos += 1
+        if negotiation.tls13:
+            self._wait(
+                lambda: bool(negotiation.clients) or "client" in negotiation.absent, lambda: self._begin(Stage.HANDSHAKE)
+            )
+
+    def change_cipher_spec(self) -> None:
+        """ChangeCipherSpec of TLS 1.2: what follows has the keys of the handshake that this side's latest hello belongs to."""
+        negotiation, number = self._negotiation, self.hellos
+
+        def known() -> bool:
+            return bool(negotiation.absent) or min(len(negotiation.clients), len(negotiation.servers)) >= number
+
+        self._wait(known, lambda: self._begin(Stage.TLS12))
+
+    def refuse(self) -> None:
+        """The server refuses to renegotiate."""
+        self.hellos += 1
+        self._negotiation.refused()

@@ -1,0 +1,128 @@
+"""Which keys may protect the next record, where that is not known for certain, and what the record that is found tells.
+
+After damage these are the keys in force, those before (a damaged message may have been taken for a change), those after one or
+two KeyUpdates, or of the stages that follow. At a change of keys, and in the middle of a connection, the key log's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sniffer.model import Sender
+from sniffer.wire.tls.negotiation import Candidate, Negotiation, Stage
+from sniffer.wire.tls.progress import Progress
+from sniffer.wire.tls.protection import Aead13, Opener
+from sniffer.wire.tls.search import Budget, Found, Search
+
+GENERATIONS: Final = 2
+"""KeyUpdates that a hole may have swallowed."""
+
+
+class Recovery:
+    """A side's keys, and its searches."""
+
+    def __init__(self, sender: Sender, negotiation: Negotiation, progress: Progress, budget: Budget) -> None:
+        self.keys: Opener | None = None
+        """The latest that proved themselves in this stage."""
+        self._previous: Opener | None = None
+        self._sender: Sender = sender
+        self._negotiation = negotiation
+        self._progress = progress
+        self._budget = budget
+
+    def new_keys(self) -> None:
+        """A stage begins, with keys of its own."""
+        self._previous, self.keys = self.keys, None
+
+    def next_keys(self) -> None:
+        """A KeyUpdate."""
+        if isinstance(self.keys, Aead13):
+            self._previous, self.keys = self.keys, self.keys.successor()
+
+    def search(self, at: int | None, reason: str) -> Search:
+        """A search for the next record. `at`: stream offset of the one with the next sequence number; None: not known."""
+        stage, keys, previous = self._progress.stage, self.keys, self._previous
+        search = Search(self._budget, at, reason, tls13=self._negotiation.tls13)
+        if keys is not None:
+            search.add([Candidate(keys, keys.sequence, stage, None)])
+            if previous is not None and previous.tls13 and stage is Stage.APPLICATION:
+                search.add([Candidate(previous, previous.sequence, stage, None)])
+            if stage is Stage.APPLICATION:
+                search.add(_successors(Candidate(keys, 0, stage, None), GENERATIONS))
+        self.refill(search)
+        return search
+
+    def refill(self, search: Search) -> None:
+        """Give a search the candidates that the key log has by now."""
+        negotiation = self._negotiation
+        random = negotiation.client_random
+        if random is not None:
+            search.restrict(random, negotiation.suite)
+        for stage in self._stages():
+            found = negotiation.candidates(self._sender, stage, self._progress.hellos - 1, search.tried)
+            search.add(found)
+            if stage is Stage.APPLICATION:
+                for candidate in found:
+                    search.add(_successors(candidate, GENERATIONS if random is not None else 1))
+
+    def _stages(self) -> list[Stage]:
+        """The stages whose keys the key log has to give."""
+        stage, tls13 = self._progress.stage, self._negotiation.tls13
+        if stage is Stage.HELLO:
+            if tls13 is None:
+                return [Stage.TLS12, Stage.APPLICATION]
+            return [Stage.HANDSHAKE, Stage.APPLICATION] if tls13 else [Stage.TLS12]
+        order = [Stage.EARLY, Stage.HANDSHAKE, Stage.APPLICATION]
+        stages: list[Stage] = order[order.index(stage) :] if stage in order else [stage]
+        return stages if self.keys is None else stages[1:]
+
+    def may_get_keys(self, search: Search) -> bool:
+        """Whether the key log may yet give a search the keys that it lacks."""
+        if search.beyond or self.keys is not None:
+            return False
+        return self._negotiation.client_random is None or not search.has_candidates
+
+    def take(self, found: Found) -> Opener:
+        """A record is proved: its keys are in force."""
+        opener = found.candidate.opener
+        opener.sequence = found.sequence
+        if opener is not self.keys:
+            self._previous, self.keys = self.keys, opener
+        return opener
+
+    def early_data_rejected(self, found: Found) -> bool:
+        """Whether what came before the record that is found was early data that the server did not take."""
+        negotiation = self._negotiation
+        if (
+            self._sender != "client"
+            or found.candidate.stage is not Stage.HANDSHAKE
+            or found.sequence
+            or not negotiation.clients
+        ):
+            return False
+        return negotiation.clients[0].early_data and negotiation.early_data is False
+
+    def misses_data(self, found: Found, search: Search) -> bool:
+        """Whether application data may have been lost before the record that is found. To be asked before `take`."""
+        candidate, sequence, stage = found.candidate, found.sequence, self._progress.stage
+        clients, early_data = self._negotiation.clients, self._negotiation.early_data
+        may_send_early = self._sender == "client" and bool(clients) and clients[0].early_data and early_data is not False
+        if may_send_early and stage in (Stage.HELLO, Stage.EARLY, Stage.HANDSHAKE) and found.offset != search.lost_at:
+            return True
+        if candidate.stage is Stage.HANDSHAKE:
+            return False
+        if candidate.opener is self.keys:
+            return sequence > candidate.base
+        first = 1 if candidate.stage is Stage.TLS12 else 0  # number 0 of TLS 1.2 is Finished
+        return not candidate.first or sequence > first
+
+
+def _successors(candidate: Candidate, generations: int) -> list[Candidate]:
+    """The keys after one or more KeyUpdates."""
+    out, opener = [], candidate.opener
+    for _ in range(generations):
+        if not isinstance(opener, Aead13):
+            break
+        opener = opener.successor()
+        out.append(candidate._replace(opener=opener, base=0, first=False))
+    return out
