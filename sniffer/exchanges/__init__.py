@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from sniffer.errors import UsageError
-from sniffer.exchanges import binance_spot, binance_usdm, bitfinex, bitmex, bybit, deribit, gate, hyperliquid, kraken, okx
+from sniffer.exchanges import (
+    binance_spot,
+    binance_usdm,
+    bitfinex,
+    bitmex,
+    bybit,
+    coinbase_advanced,
+    deribit,
+    gate,
+    htx,
+    hyperliquid,
+    kraken,
+    okx,
+)
 from sniffer.exchanges.base import Venue
 from sniffer.exchanges.redact import UNKNOWN_VENUE
 from sniffer.model import Sender
@@ -17,10 +30,12 @@ VENUES: Final[tuple[Venue, ...]] = (
     bitmex.VENUE,
     bybit.VENUE,
     deribit.VENUE,
+    htx.VENUE,
     hyperliquid.VENUE,
     okx.VENUE,
     kraken.VENUE,
     bitfinex.VENUE,
+    coinbase_advanced.VENUE,
     gate.VENUE,
 )
 

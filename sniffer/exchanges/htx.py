@@ -1,0 +1,252 @@
+"""HTX (Huobi): spot, and USDT-M and coin-M contracts, over websockets and REST.
+
+Hosts      api.huobi.pro, api-aws.huobi.pro, api.htx.com (spot); api.hbdm.com, api.hbdm.vn, api.btcgateway.pro (contracts).
+Channels   /ws/v2 is private and plain text: {"action": "push", "ch", "data"} of `orders#<symbol>` (events of orders) and
+           `trade.clearing#<symbol>` (trades with their fees). /ws/trade takes orders: {"cid", "ch", "params"}, answered by
+           {"cid", "status", "data"}. /linear-swap-notification, /swap-notification and /notification push contracts: {"op":
+           "notify", "topic": "orders_cross.<contract>", ...}, the order beside the topic. /ws, /feed and /linear-swap-ws are
+           market data. All but /ws/v2 and /ws/trade send gzip in binary frames, each on its own.
+Markers    `orders` or `Orders`, `clearing#`, `"cid"`; market data has a `"tick"` and none of these.
+Identity   An order: orderId; a conditional one has only a clientOrderId until it triggers. A fill: tradeId; of contracts
+           `id`, since their trade_id is shared by all trades of one taker order.
+Times      Milliseconds: tradeTime, lastActTime, orderCreateTime; `ts` of contracts.
+Pitfalls   - Side and order type are one word (`buy-limit-maker`); conditional orders say `orderSide` instead.
+           - A market order to buy counts the quote currency.
+           - A trade is told by `orders#` without and by `trade.clearing#` with its fee; both have its tradeId.
+           - A fee may be paid in points (`feeDeduct`). Fees of contracts are below zero when paid.
+           - Answers hold an id, or one for each order "in same order of the request"; refusals hold none.
+           - REST has the access key and the signature in the query.
+Docs       https://www.htx.com/en-us/opend/newApiPages/ (Spot: Trading, Conditional Order, Websocket Account and Order,
+           Websocket Trade; USDT-M futures: Swap Trade Interface, WebSocket Subscriptions)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from sniffer.exchanges import htx_requests as requests
+from sniffer.exchanges.accounts import Accounts
+from sniffer.exchanges.base import (
+    JOINED_BYTES,
+    LOGIN,
+    REQUEST,
+    RESPONSE,
+    UPDATE,
+    ConnectionFacts,
+    Decoded,
+    Pending,
+    Rows,
+    always,
+    never,
+)
+from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.htx_answers import Answer
+from sniffer.exchanges.htx_orders import Told
+from sniffer.exchanges.htx_requests import Call, Request
+from sniffer.exchanges.inflate import inflate, inflated
+from sniffer.exchanges.jsontext import Row, parse, parse_object
+from sniffer.exchanges.numbers import Broken
+from sniffer.exchanges.redact import Secrets
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+
+NAME: Final = "htx"
+HOSTS: Final = (
+    "api.huobi.pro", "api-aws.huobi.pro", "api.htx.com", "api-aws.htx.com", "api.hbdm.com", "api.hbdm.vn", "api.btcgateway.pro",
+)  # fmt: skip
+MARKET_PATHS: Final = frozenset(("/ws", "/feed", "/linear-swap-ws", "/swap-ws", "/ws_index"))
+
+_SECRETS: Final = Secrets(("accessKey", "AccessKeyId", "signature"))
+_PUSH: Final = re.compile(rb'"(?:ch|topic)"\s*:\s*"(?:orders#|trade\.clearing#|(?:match)?[oO]rders(?:_cross)?\.)')
+_ORDER_CALL: Final = re.compile(rb'"(?:ch|op)"\s*:\s*"(?:create[-_](?:cross_)?(?:margin-)?(?:batch)?order)"')
+
+
+def marked(payload: bytes) -> bool:
+    """Whether a message of the server may be about orders, or is an answer: 0.2 us for 500 bytes of market data."""
+    if b'"tick"' in payload:
+        return False
+    return b"orders" in payload or b"Orders" in payload or b"clearing#" in payload or b'"cid"' in payload
+
+
+class HtxDecoder:
+    """Decodes one connection; remembers the requests and calls that await an answer."""
+
+    __slots__ = ("_accounts", "_calls", "_market_only", "_pending")
+
+    def __init__(self, facts: ConnectionFacts) -> None:
+        self._accounts = Accounts(facts)
+        self._pending: Pending[Request] = Pending()
+        self._calls: Calls[Request] = Calls()
+        self._market_only = (facts.path or "").partition("?")[0].rstrip("/") in MARKET_PATHS
+
+    @property
+    def account(self) -> str | None:
+        """As `Decoder.account`."""
+        return self._accounts.current
+
+    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
+        """As `Decoder.wanted`. A path of market data spares the inflating."""
+        if opcode == OPCODE_HTTP:
+            return always
+        if opcode not in (OPCODE_TEXT, OPCODE_BINARY) or self._market_only:
+            return never
+        if sender == "client":
+            return always
+        return marked if opcode == OPCODE_TEXT else inflated(marked)
+
+    def decode(self, message: Message) -> Decoded | None:
+        """As `Decoder.decode`."""
+        payload = message.payload
+        try:
+            if message.opcode == OPCODE_HTTP:
+                return self._http(message)
+            payload = inflate(payload)
+            document = parse_object(payload)
+            if message.sender == "client":
+                return self._request(message, document)
+            return self._push_or_answer(message, document)
+        except Broken as error:
+            if message.sender == "client":
+                ours = message.opcode == OPCODE_HTTP or b'"cid"' in payload or _ORDER_CALL.search(payload) is not None
+                return Decoded(REQUEST, [], [], str(error)) if ours else None
+            ours = message.opcode == OPCODE_HTTP or marked(payload)
+            kind = RESPONSE if message.opcode == OPCODE_HTTP or b'"cid"' in payload else UPDATE
+            return Decoded(kind, [], [], str(error)) if ours else None
+
+    # --- websocket ---
+
+    def _push_or_answer(self, message: Message, document: Row) -> Decoded | None:
+        if document.get("ch") == "auth" or document.get("op") == "auth":
+            return Decoded(LOGIN, [], [])
+        told = Told(Rows(message, NAME, self._accounts.current), UPDATE)
+        if document.get("action") == "push" or document.get("op") == "notify":
+            channel, data = document.get("ch", document.get("topic")), document.get("data")
+            if type(channel) is not str:
+                raise Broken("field ch or topic: not a text")
+            if channel.startswith("orders#"):
+                told.part(told.order_push, data)
+            elif channel.startswith("trade.clearing#"):
+                told.part(told.clearing, data)
+            elif channel.lower().startswith(("orders", "matchorders")):
+                told.part(told.contract, document)
+            return told.decoded()
+        if "cid" not in document or ("status" not in document and "data" not in document):
+            return None
+        request_id = _request_id(document)
+        return self._answered(message, self._pending.take(request_id), request_id, document)
+
+    def _request(self, message: Message, document: Row) -> Decoded | None:
+        if document.get("ch") == "auth" or document.get("op") == "auth":
+            params = document.get("params", document)
+            if type(params) is dict:
+                self._accounts.key(params.get("accessKey", params.get("AccessKeyId")), login=True)
+            return Decoded(LOGIN, [], [])
+        call, params = requests.operation(document)
+        if call is None:
+            return None
+        request_id = _request_id(document)
+        request, decoded = self._ask(message, call, params, self._accounts.current, request_id)
+        self._pending.put(request_id, request)
+        return decoded
+
+    @staticmethod
+    def _ask(
+        message: Message, call: Call, params: Any, account: str | None, request_id: str | None = None
+    ) -> tuple[Request, Decoded | None]:
+        """A request to be joined to its answer, and its meaning; one of several orders that is broken leaves the others."""
+        rows = Rows(message, NAME, account)
+        decoded = None
+        if call.action is not None:
+            try:
+                decoded = rows.decoded(REQUEST, requests.ask(rows, call, params, request_id))
+            except Broken as error:
+                rows = Rows(message, NAME, account)
+                decoded = rows.decoded(REQUEST, str(error))
+        joined = tuple(rows.orders) if len(message.payload) <= JOINED_BYTES else ()
+        return Request(call, joined, account), decoded
+
+    def _answered(self, message: Message, request: Request | None, request_id: str | None, document: Row) -> Decoded | None:
+        told = Answer(Rows(message, NAME, request.account if request else self.account), request, request_id)
+        told.part(told.answered, document)
+        decoded = told.decoded()
+        asked = request is not None and request.call is not None and request.call.action is not None
+        if decoded is None and (asked or request is None) and document.get("data") not in ([], {}, None):
+            raise Broken("an answer to an order request that names no order")
+        return decoded
+
+    # --- REST ---
+
+    def _http(self, message: Message) -> Decoded | None:
+        head = message.http
+        if head is None:
+            return None
+        path, _, query = (head.target or "").partition("?")
+        if message.sender == "client":
+            return self._call(message, head, path, query)
+        request = self._calls.take(head)
+        if request is None:
+            call, _ = requests.rest_call(head.method, path)
+            request = Request(call, (), self.account)
+        if request.call is None:
+            return None
+        return self._answered(message, request, None, parse_object(message.payload))
+
+    def _call(self, message: Message, head: HttpHead, path: str, query: str) -> Decoded | None:
+        request = Request(None, (), None)
+        try:
+            call, said = requests.rest_call(head.method, path)
+            if call is None:
+                return None
+            account = self._accounts.key(parameters(query).get("AccessKeyId"))
+            params: Any = parse(message.payload) if message.payload.strip() else {}
+            if said:
+                params = {**params, **said} if type(params) is dict else said
+            request, decoded = self._ask(message, call, params, account)
+            return decoded
+        finally:  # each call takes its place in the queue, a broken one too
+            self._calls.put(head, request)
+
+
+class Htx:
+    """The venue, as in `base.Venue`."""
+
+    name = NAME
+    hosts = HOSTS
+
+    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
+        """By host."""
+        return (host or "").lower().rstrip(".") in HOSTS
+
+    def looks_like(self, sender: Sender, payload: bytes) -> bool:
+        """A push of orders or of trades, compressed or not, or an order operation."""
+        if sender == "client":
+            return _ORDER_CALL.search(payload) is not None
+        if payload.startswith(b"\x1f\x8b"):
+            try:
+                payload = inflate(payload)
+            except Broken:
+                return False
+        return _PUSH.search(payload) is not None and (b'"push"' in payload or b'"notify"' in payload)
+
+    def decoder(self, facts: ConnectionFacts) -> HtxDecoder:
+        """A decoder for one connection."""
+        return HtxDecoder(facts)
+
+    def redact(self, sender: Sender, text: str) -> str:
+        """Access keys and signatures."""
+        return _SECRETS.text(text)
+
+    def redact_path(self, path: str) -> str:
+        """The access key and the signature of a query."""
+        return _SECRETS.target(path)
+
+
+VENUE: Final = Htx()
+
+
+def _request_id(document: Row) -> str | None:
+    request_id = document.get("cid")
+    if type(request_id) not in (str, int, type(None)):
+        raise Broken("field cid: neither text nor whole number")
+    return None if request_id is None else str(request_id)
