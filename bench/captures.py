@@ -16,7 +16,9 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
+from bench import sealed
 from bench.messages import HOST, Feed, Truth
+from pcaps.kit import tls
 
 START: Final = 1_760_000_000_000_000_000
 """Time of the first packet, ns: 2025-10-09 08:53:20 UTC."""
@@ -40,6 +42,8 @@ class Workload:
     connections: int = 10
     order_share: float = 0.1
     compressed: bool = False
+    tls: str = ""
+    """A version of `bench.sealed.SUITES`; empty: no TLS."""
     offloaded: bool = False
     """Checksums hold only the pseudo-header's sum, as on loopback."""
     rate: float = 5_000.0
@@ -49,6 +53,7 @@ class Workload:
     def name(self) -> str:
         parts = [f"{self.messages}", f"{self.connections}c", f"{self.order_share:.0%}".rstrip("%") + "orders"]
         parts += ["deflate" if self.compressed else "plain"] + ["offloaded"] * self.offloaded
+        parts += [f"tls{self.tls}"] * bool(self.tls)
         return "-".join(parts) + (f"-{self.seed}" if self.seed != 1 else "")
 
 
@@ -61,13 +66,19 @@ class Capture:
     truth: Truth
 
     @property
+    def keylog(self) -> Path | None:
+        """The secrets of its connections, where it has any."""
+        return self.path.with_suffix(".keys") if self.workload.tls else None
+
+    @property
     def bytes(self) -> int:
         return self.path.stat().st_size
 
 
 def capture(workload: Workload, folder: Path) -> Capture:
     """The capture of `workload`, made if it is not in `folder` yet."""
-    sources = (Path(__file__), Path(__file__).with_name("messages.py"))
+    sources = [Path(__file__).with_name(name) for name in ("captures.py", "messages.py")]
+    sources += [Path(sealed.__file__), Path(tls.__file__)] * bool(workload.tls)
     version = hashlib.blake2b(b"".join(path.read_bytes() for path in sources), digest_size=4).hexdigest()
     path = folder / f"{workload.name}-{workload.rate:.0f}-{version}.pcap"
     said = path.with_suffix(".json")
@@ -81,26 +92,31 @@ def capture(workload: Workload, folder: Path) -> Capture:
 def write(workload: Workload, path: Path) -> Truth:
     """Write the capture; the truth of what it holds."""
     feeds = [Feed(number, workload.seed, workload.order_share) for number in range(workload.connections)]
+    keys: list[str] = []
     with path.open("wb", buffering=1 << 20) as file:
         # the nanosecond pcap header: version 2.4, snap length 262144, Ethernet
         file.write(Struct("<IHHiIII").pack(0xA1B23C4D, 2, 4, 0, 0, 262_144, 1))
-        for now, packet in _packets(workload, feeds):
+        for now, packet in _packets(workload, feeds, keys):
             size = len(packet)
             file.write(_RECORD(*divmod(now, 1_000_000_000), size, size) + packet)
+    if keys:
+        path.with_suffix(".keys").write_text("".join(keys))
     truth = Truth()
     for feed in feeds:
         truth.add(feed.truth)
     return truth
 
 
-def _packets(workload: Workload, feeds: list[Feed]) -> Iterator[tuple[int, bytes]]:
-    """(time in ns, Ethernet frame), in order of time."""
+def _packets(workload: Workload, feeds: list[Feed], keys: list[str]) -> Iterator[tuple[int, bytes]]:
+    """(time in ns, Ethernet frame), in order of time; the lines of the key log go to `keys`."""
     rng = random.Random(workload.seed)
     now = START
     talks = []
     for number, feed in enumerate(feeds):
         talk = _Talk(number, feed, workload)
         talks.append(talk)
+        if talk.handshake is not None:
+            keys.append(talk.handshake.key_log)
         for packet in talk.open():
             now += 200_000
             yield now, packet
@@ -124,6 +140,7 @@ class _Talk:
     def __init__(self, number: int, feed: Feed, workload: Workload) -> None:
         self.unacknowledged = 0
         self._feed = feed
+        self.handshake = sealed.Handshake(workload.tls, workload.seed + number) if workload.tls else None
         self._compressor = zlib.compressobj(wbits=-15) if workload.compressed else None
         client = bytes((10, 0, number >> 8 & 255, number & 255))
         server = bytes((203, 0, 113, 1 + number % 250))
@@ -136,16 +153,22 @@ class _Talk:
         yield client.segment(server, b"", _SYN, START)
         yield server.segment(client, b"", _SYN | _ACK, START)
         yield client.segment(server, b"", _ACK, START)
+        for sender, data in self.handshake.flights if self.handshake else ():
+            side, peer = (client, server) if sender == "client" else (server, client)
+            yield side.segment(peer, data, _PSH | _ACK, START)
         request, response = upgrade(self._feed.path, compressed=self._compressor is not None)
-        yield client.segment(server, request, _PSH | _ACK, START)
-        yield server.segment(client, response, _PSH | _ACK, START)
+        yield client.segment(server, self._seal("client", request), _PSH | _ACK, START)
+        yield server.segment(client, self._seal("server", response), _PSH | _ACK, START)
         yield client.segment(server, b"", _ACK, START)
 
     def message(self, now: int) -> bytes:
         """The next message, as one frame in one segment."""
         self.unacknowledged += 1
         data = frame(self._feed.next(now), self._compressor)
-        return self._server.segment(self._client, data, _PSH | _ACK, now)
+        return self._server.segment(self._client, self._seal("server", data), _PSH | _ACK, now)
+
+    def _seal(self, sender: str, data: bytes) -> bytes:
+        return self.handshake.sealed(sender, data) if self.handshake is not None else data
 
     def acknowledge(self, now: int) -> bytes:
         self.unacknowledged = 0

@@ -39,9 +39,13 @@ def replay(capture: Capture) -> Run:
     """`sniffer replay` of a capture into a new database, start-up included. Raises `Failed` if a row is missing or wrong."""
     with scratch() as folder:
         database = folder / "orders.duckdb"
-        result = run([SNIFFER, "replay", capture.path, "--db", database])
+        result = run([SNIFFER, "replay", capture.path, "--db", database, *_keylog("--keylog", capture)])
         check(database, capture.truth, capture.workload.connections)
     return result
+
+
+def _keylog(option: str, capture: Capture, before: str = "") -> list[str]:
+    return [option, f"{before}{capture.keylog}"] if capture.keylog else []
 
 
 def startup() -> Run:
@@ -75,7 +79,20 @@ def tshark(capture: Capture) -> Run:
     with scratch() as folder:
         listed = folder / "frames.tsv"
         fields = ("-e", "frame.number", "-e", "websocket.opcode")
-        result = run([*TSHARK, "-r", capture.path, "-Y", "websocket", "-T", "fields", *fields], listed)
+        result = run(
+            [
+                *TSHARK,
+                *_keylog("-o", capture, "tls.keylog_file:"),
+                "-r",
+                capture.path,
+                "-Y",
+                "websocket",
+                "-T",
+                "fields",
+                *fields,
+            ],
+            listed,
+        )
         with listed.open("rb") as file:
             frames = sum(1 for _ in file)
     if frames != capture.truth.messages:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pcaps.kit.truth import MAKERS
 
 HERE = Path(__file__).parent
-SUBJECTS = ("formats", "links", "tcp", "websocket", "hostile")
+SUBJECTS = ("formats", "links", "tcp", "websocket", "tls", "hostile")
 BEGIN, END = "<!-- made by pcaps/make.py: begin -->\n", "<!-- made by pcaps/make.py: end -->\n"
 
 

@@ -54,6 +54,14 @@ Ports = Annotated[
     list[int] | None,
     typer.Option("--port", help="Only traffic with this TCP port; may be given several times.", metavar="PORT"),
 ]
+KeyLogs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--keylog",
+        help="A TLS key log (SSLKEYLOGFILE), or a folder of them; may be given several times.",
+        metavar="FILE",
+    ),
+]
 Keep = Annotated[
     str | None, typer.Option("--keep", help="Which messages to keep: of orders, or all [orders].", metavar="orders|all")
 ]
@@ -123,6 +131,7 @@ def record(
     keep: Keep = None,
     host: Hosts = None,
     port: Ports = None,
+    keylog: KeyLogs = None,
     journal: Annotated[
         Path | None, typer.Option("--journal", help="Where captured packets go first [DB.journal].", metavar="FOLDER")
     ] = None,
@@ -154,6 +163,7 @@ def record(
         keep=keep,
         hosts=host,
         ports=port,
+        keylog=keylog,
         journal=journal,
         journal_max_bytes=journal_max_bytes,
         publish_interval=publish_interval,
@@ -174,6 +184,7 @@ def replay(
     keep: Keep = None,
     host: Hosts = None,
     port: Ports = None,
+    keylog: KeyLogs = None,
     replace: Annotated[bool, typer.Option("--replace", help="Load the capture anew if the database has it already.")] = False,
     config: Config = None,
 ) -> None:
@@ -185,9 +196,9 @@ def replay(
     from sniffer.replay import replay_files
     from sniffer.report import summary_lines
 
-    settings = load_settings(config, db=db, keep=keep, hosts=host, ports=port)
+    settings = load_settings(config, db=db, keep=keep, hosts=host, ports=port, keylog=keylog)
     try:
-        summary = replay_files(files, settings, replace=replace)
+        summary = replay_files(files, settings, replace=replace, say=_say)
     except KeyboardInterrupt:
         _fail("interrupted; the same call goes on from what is stored", INTERRUPTED)
     for line in summary_lines(summary, str(settings.db)):

@@ -79,8 +79,13 @@ class Settings:
     journal: Path | None = None
     journal_max_bytes: int = 4 << 30
     journal_segment_bytes: int = 64 << 20
+    journal_sync: str = "never"
+    ring_bytes: int = 32 << 20
+    metrics_port: int | None = None
+    log_format: str = "text"
     group: str | None = None
     account: str | None = None
+    keylog: tuple[Path, ...] = ()
     keylog_dir: Path = Path("/run/sniffer/keys")
     limits: Limits = field(default_factory=Limits)
 
@@ -145,6 +150,19 @@ def _keep(value: Any) -> str:
     return str(value)
 
 
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"{value!r} is unknown; it is {', '.join(words[:-1])} or {words[-1]}")
+        return str(value)
+
+    return check
+
+
+def _port(value: Any) -> int:
+    return _ports([value])[0]
+
+
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{value!r} is no name")
@@ -164,6 +182,10 @@ def _ports(value: Any) -> tuple[int, ...]:
         if type(port) is not int or not 0 < port < 65536:
             raise ValueError(f"{port!r} is no port; a port is a number from 1 to 65535")
     return tuple(value)
+
+
+def _paths(value: Any) -> tuple[Path, ...]:
+    return tuple(_path(path) for path in value) if isinstance(value, list | tuple) else (_path(value),)
 
 
 def _interval(value: Any) -> float:
@@ -205,8 +227,13 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "journal": _path,
     "journal_max_bytes": _size(1 << 20),
     "journal_segment_bytes": _size(1 << 16),
+    "journal_sync": _one_of("never", "second", "block"),
+    "ring_bytes": _size(2 << 20),
+    "metrics_port": _port,
+    "log_format": _one_of("text", "json"),
     "group": _name,
     "account": _name,
+    "keylog": _paths,
     "keylog_dir": _path,
     "limits": _limits,
 }

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Final, Protocol, TypeVar
 
 from sniffer.capture import PacketSource
@@ -17,6 +17,7 @@ from sniffer.capture.journal import Bookmark
 from sniffer.config import SECOND, Settings, account_name, account_salt
 from sniffer.errors import DamagedCapture, UsageError
 from sniffer.examine import Examiner
+from sniffer.keys import Keys
 from sniffer.model import Batch, CaptureRow, ConnectionRow, Loss, Packet, Position
 from sniffer.snapshot import Snapshot, Snapshots
 from sniffer.wire.connection import Connection
@@ -81,14 +82,22 @@ class Summary:
 class Pipeline:
     """Loads one capture. `run` until the source ends; `summary` says what came of it."""
 
-    def __init__(self, target: Target, settings: Settings, *, publish_interval: float, replace: bool = False) -> None:
-        """`replace`: what the database holds of this capture is removed first."""
+    def __init__(
+        self,
+        target: Target,
+        settings: Settings,
+        *,
+        publish_interval: float,
+        replace: bool = False,
+        keys: Keys | None = None,
+    ) -> None:
+        """`replace`: what the database holds of this capture is removed first. `keys`: None decrypts no TLS."""
         self._replace = replace
+        self._keys = keys
         self._target = target
         self._settings = settings
         self._publish_interval = publish_interval
         self._watch = watch_filter(settings.hosts, settings.ports)
-        self._name_of = partial(account_name, account_salt())
         self._snapshots: Snapshots | None = None
         self._resumed: Snapshot | None = None
         self._segment = 0  # of the latest snapshot
@@ -109,10 +118,15 @@ class Pipeline:
         self._published = time.monotonic()
         self.summary = Summary()
 
+    @cached_property
+    def _name_of(self) -> Callable[[str], str]:
+        return partial(account_name, account_salt())
+
     @property
     def shared(self) -> dict[str, object]:
         """What decoding state refers to and does not hold: it is this process's own; see `Snapshots`."""
-        return {"limits": self._settings.limits, "watch": self._watch, "name of an account": self._name_of}
+        keylog = self._keys.log if self._keys is not None else None
+        return {"limits": self._settings.limits, "watch": self._watch, "name of an account": self._name_of, "key log": keylog}
 
     def keep_snapshots(self, snapshots: Snapshots, resumed: Snapshot | None) -> None:
         """Before `run`, whose source begins at `resumed`: keep a snapshot wherever a segment of the journal begins."""
@@ -128,6 +142,8 @@ class Pipeline:
         self.summary.name = source.name
         blocks = self._guarded(source)
         for block in self._identified(source, blocks):
+            if self._keys is not None:
+                self._keys.look(source)
             if block:
                 self._keep_snapshot(source)
                 at: int | None = getattr(source, "position", None)
@@ -183,7 +199,8 @@ class Pipeline:
                 self._resumed.state
             )
         else:
-            self._engine = Engine(capture_id, self._settings.limits, self._watch)
+            keylog = self._keys.log if self._keys is not None else None
+            self._engine = Engine(capture_id, self._settings.limits, self._watch, keylog)
             self._examiner = Examiner(capture_id, self._settings.keep == "all", self._settings.account, self._name_of)
         if first:
             yield first
@@ -333,8 +350,8 @@ class Pipeline:
             venue=venue,
             venue_guessed=guessed,
             account=account,
-            tls_version=None,
-            cipher=None,
+            tls_version=connection.tls_version,
+            cipher=connection.cipher,
             compression=connection.compression,
             readable=connection.readable,
             unreadable_reason=connection.unreadable_reason,

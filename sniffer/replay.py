@@ -13,16 +13,20 @@ from sniffer.capture.merge import merge
 from sniffer.capture.pcapfile import open_capture
 from sniffer.config import Settings
 from sniffer.errors import StoreError, UsageError
+from sniffer.keys import Keys
 from sniffer.pipeline import Pipeline, Summary
-from sniffer.store.background import BackgroundStore
-from sniffer.store.store import Store
+from sniffer.store.child import ChildStore
 
 PUBLISH_INTERVAL = 5.0
 """Seconds between two versions of the file while a long replay, or an endless pipe, runs."""
 
 
-def replay_files(files: list[str], settings: Settings, *, replace: bool) -> Summary:
-    """Decode `files`, merged by time, as one capture.
+def _warn(line: str) -> None:
+    print(f"sniffer: {line}", file=sys.stderr)
+
+
+def replay_files(files: list[str], settings: Settings, *, replace: bool, say: Callable[[str], None] = _warn) -> Summary:
+    """Decode `files`, merged by time, as one capture; `say` gets a line for each key log that cannot be used.
 
     Raises `CaptureError` for what is no capture, `StoreError` for a database that cannot be used; what is damaged is in
     `Summary.damage`.
@@ -31,9 +35,11 @@ def replay_files(files: list[str], settings: Settings, *, replace: bool) -> Summ
         if times > 1:
             raise UsageError(f"{name}: named {times} times; name each file once")
     source = merge([open_capture(name) for name in files])
-    store = BackgroundStore(Store(settings.db))
+    keys = Keys(settings, say)
+    keys.read_all()
+    store = ChildStore(settings.db)
     try:
-        pipeline = Pipeline(store, settings, publish_interval=PUBLISH_INTERVAL, replace=replace)
+        pipeline = Pipeline(store, settings, publish_interval=PUBLISH_INTERVAL, replace=replace, keys=keys)
         with _Progress() as progress:
             summary = pipeline.run(source, progress)
     except BaseException:

@@ -13,6 +13,7 @@ from sniffer.errors import CaptureError, DamagedCapture
 from sniffer.model import OPCODE_HTTP, OPCODE_NAMES, Loss, Packet, Sender
 from sniffer.wire.connection import Connection
 from sniffer.wire.engine import Engine, Output
+from sniffer.wire.keylog import KeyLog
 
 
 @dataclass
@@ -60,9 +61,9 @@ class Reading:
         ]
 
 
-def read_blocks(blocks: Iterable[list[Packet]], limits: Limits | None = None) -> Reading:
+def read_blocks(blocks: Iterable[list[Packet]], limits: Limits | None = None, keylog: KeyLog | None = None) -> Reading:
     """Feed blocks to a new engine, to the end."""
-    engine = Engine("test", limits)
+    engine = Engine("test", limits, keylog=keylog)
     reading = Reading()
     for block in blocks:
         reading.add(engine.feed(block))
@@ -73,8 +74,18 @@ def read_blocks(blocks: Iterable[list[Packet]], limits: Limits | None = None) ->
     return reading
 
 
-def read_packets(packets: list[Packet], block: int = 1024, limits: Limits | None = None) -> Reading:
-    return read_blocks([packets[at : at + block] for at in range(0, len(packets), block)], limits)
+def read_packets(
+    packets: list[Packet], block: int = 1024, limits: Limits | None = None, keylog: KeyLog | None = None
+) -> Reading:
+    return read_blocks([packets[at : at + block] for at in range(0, len(packets), block)], limits, keylog)
+
+
+def key_log(*lines: bytes | str) -> KeyLog:
+    """A key log that holds these lines, or pieces of a file."""
+    log = KeyLog(Limits())
+    for line in lines:
+        log.feed("test", (line if isinstance(line, bytes) else line.encode()) + b"\n")
+    return log
 
 
 def read_files(*paths: Path | str, block: int | None = None) -> Reading:
@@ -94,7 +105,7 @@ def read_files(*paths: Path | str, block: int | None = None) -> Reading:
     if block is not None:
         flat = [packet for part in packets for packet in part]
         packets = [flat[at : at + block] for at in range(0, len(flat), block)]
-    reading = read_blocks(packets)
+    reading = read_blocks(packets, keylog=key_log(*source.secrets))
     reading.losses += source.losses
     reading.damage = damage
     return reading

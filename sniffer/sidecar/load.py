@@ -12,6 +12,7 @@ from typing import Final
 from sniffer.capture.journal import JournalReader
 from sniffer.capture.segment import segments
 from sniffer.config import Settings
+from sniffer.keys import Keys
 from sniffer.pipeline import Pipeline, Summary
 from sniffer.sidecar.privileges import become
 from sniffer.sidecar.process import Ending
@@ -52,7 +53,8 @@ def load(
         store.publish()
         known = store.position((identity,))
         loaded = known.packets if known else 0
-        pipeline = Pipeline(store, settings, publish_interval=settings.publish_interval)
+        keys = Keys(settings, _say) if settings.keylog else None
+        pipeline = Pipeline(store, settings, publish_interval=settings.publish_interval, keys=keys)
         snapshots = Snapshots(journal, identity, settings, pipeline.shared, _say)
         resumed = snapshots.latest(loaded, [number for number, _ in segments(journal)])
         pipeline.keep_snapshots(snapshots, resumed)

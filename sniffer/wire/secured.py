@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sniffer.wire.conversation import Conversation, Delivery, Waiting
 
 NO_KEY_LOG: Final = "TLS, and no key log is read"
+UNFINISHED: Final = "the TLS handshake was not finished"
 _PROTOCOLS: Final = {"ws": "wss", "http": "https"}
 """What a protocol is called inside TLS."""
 
@@ -26,6 +27,7 @@ class Secured:
         self.plain = plain
         self._keylog = keylog
         self._generation = keylog.generation if keylog is not None else 0
+        self._ended = False
 
     @property
     def awaits_keys(self) -> bool:
@@ -51,7 +53,8 @@ class Secured:
             return NO_KEY_LOG if reason in (None, NO_LINE, NOT_SEEN) else reason
         if reason in (NO_LINE, NOT_SEEN):
             return self._keylog.trouble or reason
-        return reason or self.plain.unreadable_reason
+        unfinished = UNFINISHED if self._ended and self.layer.version is None else None
+        return reason or unfinished or self.plain.unreadable_reason
 
     def held_bytes(self) -> int:
         """Bytes that wait for keys, for the rest of a record, or for the rest of a message."""
@@ -70,6 +73,7 @@ class Secured:
         if isinstance(last, End):
             while layer.busy:
                 out += plain.feed(*layer.retry(), waiting)
+            self._ended = True
             out += plain.feed(*layer.give_up(last.time, self.unreadable_reason or last.reason), waiting)
         elif last is not None and self._keylog is None and layer.waiting:
             out += plain.feed(*layer.give_up(time_of(last), NO_KEY_LOG), waiting)

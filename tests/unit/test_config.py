@@ -56,6 +56,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         journal_segment_bytes = 65536
         group = "traders"
         account = "main"
+        keylog = ["/srv/keys", "~/more.log"]
         keylog_dir = "/srv/keys"
         [limits]
         fragments = 7
@@ -72,6 +73,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         journal_segment_bytes=1 << 16,
         group="traders",
         account="main",
+        keylog=(Path("/srv/keys"), Path("~/more.log").expanduser()),
         keylog_dir=Path("/srv/keys"),
         limits=Limits(fragments=7),
     )

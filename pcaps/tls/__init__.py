@@ -1,0 +1,1 @@
+"""Captures of TLS, each with its secrets."""
