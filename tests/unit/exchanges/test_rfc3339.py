@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sniffer.exchanges.fields import optional_rfc3339, rfc3339
+from sniffer.exchanges.jsontext import parse
 from sniffer.exchanges.numbers import SECONDS, Broken, rfc3339_ns
 
 T0 = 1_714_979_289 * SECONDS
@@ -63,3 +64,11 @@ def test_readers_name_the_field() -> None:
             optional_rfc3339({"t": value}, "t")
     with pytest.raises(Broken, match="field t is missing"):
         rfc3339({}, "t")
+
+
+def test_their_colons_hide_no_duplicate_keys() -> None:
+    text = '{"t":"2024-05-06T07:08:09Z","a" :"12:30:05 : x", "b"\n:[{"t":1}]'
+    assert parse(f"{text}}}".encode()) == {"t": "2024-05-06T07:08:09Z", "a": "12:30:05 : x", "b": [{"t": 1}]}
+    for key in ('"t":', '"t" :', '"t"\n:', '"t" \t:', '"t"\r:', '"\\u0074":'):
+        with pytest.raises(Broken, match="a key stands twice"):
+            parse(f"{text},{key}5}}".encode())
