@@ -282,6 +282,38 @@ def export(
 
 
 @app.command(
+    "export-capture",
+    cls=_Command,
+    epilog="\b\nExamples:\n  sniffer export-capture monday.pcap --keylog keys.log -o monday-open.pcapng\n"
+    "  sniffer export-capture orders.duckdb.journal --keylog /run/sniffer/keys -o case.pcapng",
+)
+def export_capture(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write (pcapng).", metavar="FILE")],
+    keylog: KeyLogs = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
+    config: Config = None,
+) -> None:
+    """Write a capture together with the secrets of its TLS connections.
+
+    WHOEVER HAS THE OUTPUT CAN READ THE TRAFFIC, API keys and all: hand it on with care. It is readable by you only.
+
+    FILE is pcap or pcapng, also gzip, or a journal's folder; several files are merged by time. Only the secrets of
+    connections in the capture are written, so that Wireshark, tshark and `sniffer replay` decrypt it without a key log.
+    """
+    from sniffer.export_capture import export_capture as run
+
+    done = run(files, output, load_settings(config, keylog=keylog), force=force, say=_say)
+    print(f"wrote {done.packets:,} packets and the secrets of {done.connections:,} TLS connections to {output}")
+    if done.without:
+        print(f"  {done.without:,} more TLS connections have no secrets in the key logs, and stay closed")
+    for damage in done.damage:
+        _say(f"{damage.path}: stopped at byte {damage.offset}: {damage.reason}; what came before is in {output}")
+    if done.damage:
+        raise typer.Exit(1)
+
+
+@app.command(
     cls=_Command,
     epilog="\b\nExamples:\n  sniffer decode --venue binance-spot event.json\n"
     '  sniffer decode --venue binance-spot --http "POST /api/v3/order" body.txt\n'

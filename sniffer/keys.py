@@ -17,20 +17,20 @@ _IN_THE_CAPTURE: Final = "in the capture"
 class Keys:
     """Keeps a `KeyLog` up to date."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
-        """`say` gets a line for each key log that cannot be used."""
-        self.log = KeyLog(settings.limits)
-        self._files = KeyLogFiles(settings.keylog, self.log, say) if settings.keylog else None
-        self._trouble: str | None = NO_KEY_LOG
-        self._note()
+    def __init__(self, settings: Settings, say: Callable[[str], None], *, follow: bool = True) -> None:
+        """`say` gets a line for each key log that cannot be used. `follow`: they are looked at again and again.
 
-    def read_all(self) -> None:
-        """Everything that the files hold now, for a capture that has ended: they are not looked at again."""
-        if self._files is not None:
+        Else everything that they hold now is read at once: the capture has ended, and they have with it.
+        """
+        self.log = KeyLog(settings.limits)
+        self._files = KeyLogFiles(settings.keylog, self.log, say, follow=follow) if settings.keylog else None
+        self._trouble: str | None = NO_KEY_LOG
+        if self._files is not None and not follow:
             self._files.read_all()
-            self._note()
+            self._trouble = self._files.trouble
             self._files.close()
             self._files = None
+        self._note()
 
     def look(self, source: PacketSource) -> None:
         """What files and capture have brought since the last look."""

@@ -35,8 +35,7 @@ def replay_files(files: list[str], settings: Settings, *, replace: bool, say: Ca
         if times > 1:
             raise UsageError(f"{name}: named {times} times; name each file once")
     source = merge([open_capture(name) for name in files])
-    keys = Keys(settings, say)
-    keys.read_all()
+    keys = Keys(settings, say, follow=False)
     store = ChildStore(settings.db)
     try:
         pipeline = Pipeline(store, settings, publish_interval=PUBLISH_INTERVAL, replace=replace, keys=keys)

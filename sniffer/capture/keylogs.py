@@ -68,7 +68,9 @@ class _File:
 class KeyLogFiles:
     """Feeds the key logs at `paths` to `sink`; `say` gets a line for the user where one cannot be used."""
 
-    def __init__(self, paths: Sequence[Path], sink: Sink, say: Callable[[str], None]) -> None:
+    def __init__(self, paths: Sequence[Path], sink: Sink, say: Callable[[str], None], *, follow: bool = True) -> None:
+        """`follow`: `poll` will come again and again; else it is `read_all`, once."""
+        self._missing = "it is read when it appears" if follow else "what it has the secrets of stays unread"
         self._paths = paths
         self._sink = sink
         self._say = say
@@ -142,7 +144,7 @@ class KeyLogFiles:
         try:
             return path.stat()
         except FileNotFoundError:
-            self._tell(path, "there is no such key log; it is read when it appears")
+            self._tell(path, f"there is no such key log; {self._missing}")
         except (OSError, ValueError) as error:
             self._refuse(path, f"the key log cannot be read: {getattr(error, 'strerror', None) or error}")
         return None

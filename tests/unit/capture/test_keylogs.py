@@ -94,6 +94,13 @@ def test_a_file_may_come_later(tmp_path: Path) -> None:
     assert followed.said == [f"{path}: there is no such key log; it is read when it appears"]
 
 
+def test_a_file_that_is_missing_from_a_capture_at_rest_is_a_warning(tmp_path: Path) -> None:
+    said: list[str] = []
+    files = KeyLogFiles([tmp_path / "no.log"], Gathered(), said.append, follow=False)
+    files.read_all()
+    assert said == [f"{tmp_path / 'no.log'}: there is no such key log; what it has the secrets of stays unread"]
+
+
 def test_a_renamed_file_is_read_on_and_the_new_one_too(log: Path) -> None:
     followed = Followed(log)
     with log.open("ab", buffering=0) as writer:

@@ -1,0 +1,167 @@
+"""Real TLS libraries on loopback, captured live and read with their key log: every byte that was said, and in its place.
+
+One capture for all conversations, so that each costs a few milliseconds. `docs/tls.md` lists them, which is
+checked here.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import socket
+import ssl
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from sniffer.model import Packet
+from tests.live.live_openssl import Pair, free_port, standard_names
+from tests.live.live_tls import Capture, Heard, Said, make_certificates, read
+from tests.live.live_tls_cases import SUITES_13, SUITES_PSK, Stage, openssl_cases, python_cases
+from tests.live.live_tools import LIVE, SEED
+
+pytestmark = [*LIVE, pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")]
+
+PYTHON = dict(python_cases())
+OPENSSL_SERVERS = 12
+"""How many `s_server` there are at most; each has a port of its own."""
+
+
+@dataclass
+class Day:
+    """All conversations, what was captured of them, and what was read."""
+
+    said: dict[str, Said]
+    heard: dict[str, Heard]
+    packets: list[Packet]
+    keys: bytes
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    folder = tmp_path_factory.mktemp("tls")
+    make_certificates(folder)
+    rng = random.Random(f"tls {SEED}")
+    said: dict[str, Said] = {}
+    servers: dict[str, tuple[int, int]] = {}
+    ports = [free_port() for _ in range(OPENSSL_SERVERS)]
+    left = iter(ports)
+    counts: dict[int, int] = defaultdict(int)
+    now = 0
+
+    def pair(*options: object) -> Pair:
+        nonlocal now
+        now = next(left)
+        return Pair(now, folder / "openssl.keys", rng, *options)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        own = listener.getsockname()[1]
+        with Capture([own, *ports]) as capture:
+            stage = Stage(folder, listener, folder / "python.keys", rng)
+            for name, case in PYTHON.items():
+                said[name] = case(stage)
+            for name, talk in openssl_cases(pair, folder):
+                said[name] = talk
+                servers[name] = (now, counts[now])
+                counts[now] += 1
+    keys = b"".join((folder / f"{name}.keys").read_bytes() for name in ("python", "openssl"))
+    by_port: dict[int, list[Heard]] = defaultdict(list)
+    for one in read(capture.packets, keys):
+        by_port[one.server_port].append(one)
+    clients = {one.client_port: one for one in by_port[own]}
+    heard = {name: clients[talk.port] for name, talk in said.items() if talk.port}
+    heard |= {name: by_port[port][number] for name, (port, number) in servers.items()}
+    yield Day(said, heard, capture.packets, keys)
+    print(f"seed {SEED}")
+
+
+def reason(name: str) -> str | None:
+    """Why a conversation cannot be read, where it cannot."""
+    if "ARIA" in name or "NULL" in name:
+        return "suite"
+    if name in ("TLSv1", "TLSv1.1"):
+        return "TLS 1.0" if name == "TLSv1" else "TLS 1.1"
+    return "h2" if name.endswith("h2") else None
+
+
+def names() -> list[str]:
+    """All conversations, as far as they are known before they are held."""
+    more = [f"TLSv1.3 {suite}" for suite in SUITES_13]
+    more += [f"TLSv1.2 {suite}" for suite in SUITES_PSK]
+    more += [f"TLSv1.3, key update by the {who}" for who in ("client K", "client k", "server K", "server k")]
+    more += [f"TLSv1.2, renegotiated by the {who}" for who in ("client R", "server r", "server R")]
+    more += ["TLSv1.3, pre-shared key", "TLSv1.3, pre-shared key alone", "TLSv1.3, padded"]
+    more += [f"TLSv1.3, {what}" for what in ("before early data", "early data accepted", "early data refused")]
+    return [*PYTHON, *more]
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_was_said_is_what_was_read(day: Day, name: str) -> None:
+    said, heard, why = day.said[name], day.heard[name], reason(name)
+    layer = heard.layer
+    if why is not None:
+        assert why in (layer.unreadable_reason or "")
+        assert (heard.client, heard.server) == (b"", b"")
+        assert {loss.layer for loss in heard.losses} == {"tls"}
+        assert sum(loss.bytes or 0 for loss in heard.losses) >= len(said.client) + len(said.server)
+        return
+    assert heard.losses == []
+    assert heard.client == said.client
+    assert heard.server == said.server
+    assert layer.unreadable_reason is None
+    assert layer.version == said.version
+    if said.cipher is not None:
+        assert layer.cipher == standard_names()[said.cipher]
+    assert not layer.waiting
+    assert layer.held_bytes() == 0
+
+
+def test_all_conversations_are_known(day: Day) -> None:
+    assert set(day.said) == set(names())
+
+
+def test_names_and_protocols(day: Day) -> None:
+    assert {day.heard[name].layer.sni for name in PYTHON if "no SNI" not in name} == {"exchange.example"}
+    for version in ("TLSv1.2", "TLSv1.3"):
+        assert day.heard[f"{version}, no SNI"].layer.sni is None
+        assert day.heard[f"{version}, ALPN http/1.1"].layer.alpn == "http/1.1"
+        assert day.heard[version].layer.alpn is None
+
+
+def test_blocks_do_not_matter(day: Day) -> None:
+    """One packet at a time gives the same bytes and the same losses."""
+    for one, other in zip(read(day.packets, day.keys, 1), read(day.packets, day.keys, 10_000), strict=True):
+        assert (one.client, one.server) == (other.client, other.server)
+        assert one.losses == other.losses
+        assert one.layer.unreadable_reason == other.layer.unreadable_reason
+
+
+def test_without_keys_nothing_is_read_and_every_connection_says_why(day: Day) -> None:
+    for one in read(day.packets, b""):
+        assert (one.client, one.server) == (b"", b"")
+        assert one.layer.unreadable_reason
+
+
+def test_with_the_keys_of_others_nothing_is_read(day: Day) -> None:
+    """Each client random with the secrets of the line before: they must be refused by tag or MAC."""
+    lines = [line.split() for line in day.keys.decode().splitlines() if line and not line.startswith("#")]
+    by_label: dict[str, list[list[str]]] = defaultdict(list)
+    for line in lines:
+        by_label[f"{line[0]} {len(line[2])}"].append(line)
+    mixed = [
+        f"{line[0]} {line[1]} {other[2]}\n"
+        for group in by_label.values()
+        for line, other in zip(group, group[1:] + group[:1], strict=True)
+        if line[2] != other[2]
+    ]
+    for one in read(day.packets, "".join(mixed).encode()):
+        assert (one.client, one.server) == (b"", b"")
+
+
+def test_every_suite_of_this_openssl_was_held() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers("ALL:eNULL:!SRP:@SECLEVEL=0")
+    tried = {name.split(" ")[1].rstrip(",") for name in names() if " " in name}
+    assert {suite["name"] for suite in context.get_ciphers()} <= tried
