@@ -17,6 +17,7 @@ from sniffer.exchanges import (
     htx,
     hyperliquid,
     kraken,
+    kucoin,
     okx,
 )
 from sniffer.exchanges.base import Venue
@@ -37,6 +38,7 @@ VENUES: Final[tuple[Venue, ...]] = (
     bitfinex.VENUE,
     coinbase_advanced.VENUE,
     gate.VENUE,
+    kucoin.VENUE,
 )
 
 
