@@ -12,6 +12,7 @@ from sniffer.exchanges import (
     bitmex,
     bybit,
     coinbase_advanced,
+    coinbase_exchange,
     deribit,
     gate,
     htx,
@@ -37,6 +38,7 @@ VENUES: Final[tuple[Venue, ...]] = (
     kraken.VENUE,
     bitfinex.VENUE,
     coinbase_advanced.VENUE,
+    coinbase_exchange.VENUE,
     gate.VENUE,
     kucoin.VENUE,
 )
