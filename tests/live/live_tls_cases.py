@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.live.live_openssl import PSK, Pair, suites
+from tests.live.live_openssl import PSK, SUITES_13, Pair, suites
 from tests.live.live_tls import Said, Speaker, client_context, server_context
 
 NO_EXTENDED_MASTER_SECRET: Final = 1 << 0  # openssl/ssl.h: SSL_OP_NO_EXTENDED_MASTER_SECRET, and so on
@@ -234,10 +234,6 @@ def openssl_cases(pair: Callable[..., Pair], folder: Path) -> Iterator[tuple[str
     yield from _early_data(pair, folder)
 
 
-SUITES_13: Final = [
-    "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256",
-    "TLS_AES_128_CCM_8_SHA256",
-]  # fmt: skip
 SUITES_PSK: Final = suites("-tls1_2", "-psk", "PSK:@SECLEVEL=0")
 
 
