@@ -8,8 +8,6 @@ written (a full disk, most likely) makes DuckDB give the file up: it is attached
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -25,28 +23,6 @@ _MEMORY: Final = "128MB"
 _NO_WAL: Final = "RECOVERY_MODE no_wal_writes"
 _NEVER: Final = "1TB"
 """Of changes, before DuckDB checkpoints of its own accord: rows that are sealed soon need not be compressed before."""
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold a Ctrl-C back to the end, when `KeyboardInterrupt` is raised. A handler of the program's own is left alone.
-
-    DuckDB asks Python for signals in the middle of its work, and turns what a handler raises into errors of many kinds.
-    """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield
-        return
-    interrupts: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if interrupts:
-        raise KeyboardInterrupt
 
 
 class Private:

@@ -18,7 +18,8 @@ from sniffer.model import Batch, Position
 from sniffer.store.current import Current
 from sniffer.store.files import Files
 from sniffer.store.history import make_views
-from sniffer.store.private import Private, uninterrupted
+from sniffer.store.interrupts import uninterrupted
+from sniffer.store.private import Private
 from sniffer.store.removal import remove_capture, withdraw
 from sniffer.store.rows import insert, schemas, to_arrow
 from sniffer.store.schema import EVENTS, check_ours, create, make_fixed_views
