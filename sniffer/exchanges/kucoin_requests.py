@@ -1,6 +1,6 @@
 """What clients ask of KuCoin, over websocket and REST, and what KuCoin answers.
 
-The WebSocket API takes the parameters of REST ("Business parameters, same as RestAPI"), so both are read as the same operations.
+The WebSocket API takes the parameters of REST ("Business parameters, same as RestAPI"), so both are read alike.
 Docs: https://www.kucoin.com/docs-new/ (Add Order, Cancel Order, Modify Order, WebSocket Add Order, Pro: Place Order).
 """
 
