@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sniffer.config import Limits
+from sniffer.model import Sender
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.stream import Item, time_of
@@ -74,6 +75,15 @@ class TlsLayer:
     def waiting(self) -> bool:
         """Whether records are held until the key log has their keys."""
         return self._client.waiting or self._server.waiting
+
+    @property
+    def keyless(self) -> tuple[Sender, ...]:
+        """Whose records are held until the key log has their keys."""
+        return tuple(side.sender for side in (self._client, self._server) if side.waiting)
+
+    def withhold(self, senders: tuple[Sender, ...]) -> None:
+        """Hold the application data of `senders` as if the key log had no keys for it; none: `retry` goes on with it."""
+        self._negotiation.withheld = senders
 
     @property
     def busy(self) -> bool:

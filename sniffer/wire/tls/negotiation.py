@@ -84,6 +84,8 @@ class Negotiation:
         self.version: str | None = None
         self.cipher: str | None = None
         self.unreadable: str | None = None
+        self.withheld: tuple[Sender, ...] = ()
+        """Whose application data is not to be read yet, even where the key log has its keys."""
 
     @property
     def tls13(self) -> bool | None:
@@ -181,6 +183,8 @@ class Negotiation:
 
         `handshake`: which one of a connection of TLS 1.2.
         """
+        if sender in self.withheld and stage is not Stage.HANDSHAKE:
+            return []
         if stage is Stage.TLS12:
             return self._candidates12(sender, handshake, tried)
         out = []

@@ -54,12 +54,13 @@ class Progress:
 
     def go_on(self) -> Turn | None:
         """What comes of the other side's answer; None while there is none."""
-        if self._ready is None:
-            return Turn.NONE
-        if not self._ready():
-            return None
-        then, self._ready, self._then = self._then, None, None
-        return then() if then is not None else Turn.NONE
+        turn = Turn.NONE
+        while self._ready is not None and self._then is not None:
+            if not self._ready():
+                return None
+            then, self._ready, self._then = self._then, None, None
+            turn = then()
+        return turn
 
     def stop_waiting(self) -> None:
         """The other side will not answer."""

@@ -313,7 +313,7 @@ class SideReader:
                 self._follow(turn)
         elif kind == APPLICATION_DATA and self.sender == "client" and negotiation.retried:
             self._lose(record.chunks(), REJECTED)
-        elif kind == APPLICATION_DATA or not progress.hellos:
+        elif kind == APPLICATION_DATA or not (progress.hellos or self._negotiation.retried):
             self._lose_place(record.offset, BETWEEN)
         else:
             record.take()
@@ -454,7 +454,8 @@ class SideReader:
         self._lose(self._record.chunks(), f"{inside} inside a TLS record")
         if self._search is not None and self.proved:
             self._out.append(Gap(self._offset, end.time, None, self._search.reason))
-        self._search, self._over = None, self._over or AFTER_CLOSE
+        self._over = self._over or self.unreadable_reason or AFTER_CLOSE  # as it was while there was a search
+        self._search = None
         self._give_up_extensions()
         self._out.append(End(self._offset, end.time, end.orderly, end.reason))
         return True

@@ -7,7 +7,7 @@ from typing import Final
 from sniffer.wire.stream import Data, Item
 from sniffer.wire.tls.protection import HEAD
 
-_MAX_MARKS: Final = 64
+_MAX_MARKS: Final = 256
 """Segments whose times are told apart within one record; a flood of one-byte segments must not cost 100 bytes each."""
 
 
@@ -33,8 +33,11 @@ class PendingRecord:
             want = self.missing()
             if not want or at >= len(data):
                 return at
-            if (not self.marks or self.marks[-1][1] != time) and len(self.marks) < _MAX_MARKS:
-                self.marks.append((self.offset + len(held), time))
+            marks = self.marks
+            if len(marks) == _MAX_MARKS:
+                marks[-1] = marks[-1][0], time  # too late rather than too early
+            elif not marks or marks[-1][1] != time:
+                marks.append((self.offset + len(held), time))
             self.latest = max(self.latest, time)
             part = data[at : at + want]
             held += part
@@ -46,11 +49,6 @@ class PendingRecord:
         if len(held) < HEAD:
             return HEAD - len(held)
         return HEAD + (held[3] << 8 | held[4]) - len(held)
-
-    @property
-    def began(self) -> int:
-        """Wire time of the packet that holds its first byte."""
-        return self.marks[0][1]
 
     def take(self) -> bytes:
         """The whole record; this is then empty."""

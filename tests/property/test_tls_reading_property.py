@@ -1,0 +1,168 @@
+"""Random TLS conversations, cut into packets at will, some of them lost or damaged.
+
+What is given was sent, at its place and time; what is not given is lost for a reason; and how it is cut changes nothing.
+"""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from sniffer.wire.stream import Gap, Item
+from tests.unit.wire.tls.listening import SENDERS, Heard, Packet, data_of, ends, key_log, listen, normal, packets, said, total
+from tests.unit.wire.tls.speaker import SUITES_12, SUITES_13, Talk
+
+SEEDS = st.integers(0, 2**32 - 1)
+BLOCKS = (1, 3, 50, 100_000)
+
+
+def random_talk(rng: random.Random) -> Talk:
+    talk = Talk(rng, rng.choice([*SUITES_13, *SUITES_12]), etm=rng.random() < 0.5)
+    options: dict[str, object] = {"piece": rng.choice((60, 1 << 14, 1 << 14)), "filler": rng.choice((0, 0, 2000))}
+    if talk.tls13:
+        options |= {"retry": rng.random() < 0.2, "compat": rng.random() < 0.7, "client_certificate": rng.random() < 0.3}
+        if rng.random() < 0.3:
+            options |= {"early": (rng.randbytes(70), rng.randbytes(3)), "accepted": rng.random() < 0.6}
+    else:
+        options["resumed"] = rng.random() < 0.4
+    talk.handshake(**options)
+    for _ in range(rng.choice((5, 30))):
+        sender = rng.choice(SENDERS)
+        kind = rng.random()
+        if kind < 0.06 and talk.tls13:
+            talk.key_update(sender)
+        elif kind < 0.1 and talk.tls13:
+            talk.ticket()
+        elif kind < 0.11 and not talk.tls13:
+            talk.handshake12(again=True, resumed=rng.random() < 0.5)
+        else:
+            talk.data(sender, rng.randbytes(rng.choice((1, 20, 200, 3000, 16384))), rng.choice((0, 0, 7)))
+    if rng.random() < 0.7:
+        for sender in SENDERS:
+            talk.close(sender)
+    return talk
+
+
+def check_times(sent: list[Packet], talk: Talk, heard: Heard) -> None:
+    """Each byte has its packet's time, and is not given before its record was whole."""
+    for sender in SENDERS:
+        where = [(item[0], item[1]) for who, item in sent if who == sender and isinstance(item, tuple)]
+        arrival = {}
+        wire = offset = 0
+        for written in (one for one in talk.written if one.sender == sender):
+            wire += len(written.wire)
+            if written.plain:
+                arrival[offset] = max(time for at, time in where if at < wire)
+                offset += len(written.plain)
+        latest, starts = 0, sorted(arrival)
+        for at, time, data in data_of(heard.items[sender]):
+            latest = max(latest, time)
+            if data:
+                complete = arrival[max(start for start in starts if start <= at)]
+                assert time <= complete <= latest
+
+
+@settings(max_examples=120, deadline=None)
+@given(seed=SEEDS)
+def test_whole_conversations(seed: int) -> None:
+    rng = random.Random(seed)
+    talk = random_talk(rng)
+    sent = packets(talk, rng)
+    sent += ends(sent)
+    first = None
+    for block in (1, rng.choice(BLOCKS)):
+        late = rng.random() < 0.4
+        log = key_log() if late else key_log(talk.key_log)
+        heard = listen(sent, log, block=block, late=talk.key_log if late else b"", late_at=rng.randrange(len(sent) - 2))
+        for sender in SENDERS:
+            assert heard.plain(sender) == said(talk, sender)
+            assert heard.gaps(sender) == 0
+            assert [type(item).__name__ for item in heard.items[sender]].count("End") == 1
+        rejected = {"early data that the server rejected"}
+        assert heard.reasons() <= rejected
+        check_times(sent, talk, heard)
+        form = [normal(heard.items[sender]) for sender in SENDERS]
+        first = first or form
+        assert form == first
+
+
+def damage(rng: random.Random, sent: list[Packet], share: float) -> tuple[list[Packet], dict[str, set[int]], dict[str, int]]:
+    """Packets lost (gaps) and bytes changed; the stream offsets hit, and the bytes in gaps."""
+    out: list[Packet] = []
+    hit: dict[str, set[int]] = {"client": set(), "server": set()}
+    missing = {"client": 0, "server": 0}
+    for sender, item in sent:
+        assert isinstance(item, tuple)
+        offset, time, data = item
+        if rng.random() >= share:
+            out.append((sender, item))
+        elif rng.random() < 0.6:
+            out.append((sender, Gap(offset, time, len(data), "not captured")))
+            hit[sender] |= set(range(offset, offset + len(data)))
+            missing[sender] += len(data)
+        else:
+            at = rng.randrange(len(data))
+            changed = data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+            out.append((sender, (offset, time, changed)))
+            hit[sender].add(offset + at)
+    return out, hit, missing
+
+
+def check_damaged(talk: Talk, heard: Heard, hit: dict[str, set[int]], missing: dict[str, int]) -> None:
+    for sender in SENDERS:
+        written = [one for one in talk.written if one.sender == sender]
+        given: list[Item] = list(heard.items[sender])
+        at, gap_before = 0, False
+        pieces: list[tuple[bool, bytes]] = []  # (a gap came before, bytes)
+        for item in given:
+            if isinstance(item, Gap):
+                gap_before = True
+            elif isinstance(item, tuple) and item[2]:
+                assert item[0] == sum(len(data) for _, data in pieces)
+                pieces.append((gap_before, item[2]))
+                gap_before = False
+        # Walk through the records: each is given whole and in order, or left out behind a gap.
+        left = b"".join(data for _, data in pieces)
+        gaps_at, place = set(), 0
+        for gap, data in pieces:
+            if gap:
+                gaps_at.add(place)
+            place += len(data)
+        lost_since, done, expected_lost, wire = False, 0, 0, 0
+        handshake = sum(len(one.wire) for one in written if one.plain is None)
+        for one in written:
+            span = range(wire, wire + len(one.wire))
+            wire += len(one.wire)
+            if one.plain is None:
+                continue
+            if one.plain and left.startswith(one.plain, done):
+                assert not lost_since or done in gaps_at, "records are missing, and no gap says so"
+                assert not hit[sender].intersection(span), "a damaged record was given"
+                done += len(one.plain)
+                lost_since = False
+            elif one.plain:
+                expected_lost += len(span) - (0 if not hit[sender] else sum(byte in hit[sender] for byte in span))
+                lost_since = True
+        assert done == len(left), "bytes that were not sent, or not in this order"
+        at = heard.lost(sender) + missing[sender]
+        assert expected_lost - sum(len(hit[who]) for who in (sender,)) <= at <= total(talk, sender)
+        assert done or at or handshake
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=SEEDS)
+def test_damaged_conversations(seed: int) -> None:
+    rng = random.Random(seed)
+    talk = random_talk(rng)
+    sent, hit, missing = damage(rng, packets(talk, rng), rng.choice((0.003, 0.03, 0.2)))
+    sent += ends(sent)
+    first = None
+    for block in (1, rng.choice(BLOCKS)):
+        heard = listen(sent, key_log(talk.key_log), block=block)
+        note(f"losses {heard.losses}")
+        check_damaged(talk, heard, hit, missing)
+        form = [normal(heard.items[sender]) for sender in SENDERS], [heard.lost(sender) for sender in SENDERS]
+        first = first or form
+        assert form == first
