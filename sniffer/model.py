@@ -250,4 +250,4 @@ class Position(NamedTuple):
     ticked: int = 0
     """Capture time (ns) up to which time alone has brought things forth since the last of these packets; 0: none has."""
     keyless: tuple[str, ...] = ()
-    """Client randoms (hex) of TLS connections whose records were held for their keys: what they hold is not stored."""
+    """Sides of TLS connections (`Engine.keyless`) whose records were held for their keys: what they hold is not stored."""

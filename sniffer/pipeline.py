@@ -202,6 +202,7 @@ class Pipeline:
             keylog = self._keys.log if self._keys is not None else None
             self._engine = Engine(capture_id, self._settings.limits, self._watch, keylog)
             self._examiner = Examiner(capture_id, self._settings.keep == "all", self._settings.account, self._name_of)
+        self._engine.withhold(known.keyless if known else ())
         if first:
             yield first
         yield from blocks
@@ -242,11 +243,17 @@ class Pipeline:
             self._forget()
 
     def _go_on(self) -> None:
-        """Before anything new: what time alone brought forth behind the last stored packet is not to come twice."""
-        if self._stored_tick and self._packets >= self._skip:
+        """Before anything new: what time alone brought forth behind the last stored packet is not to come twice.
+
+        What was held for its keys up to there is not stored, and may come now.
+        """
+        if self._packets < self._skip:
+            return
+        if self._stored_tick:
             self._take(self._engine.tick(self._stored_tick))
             self._stored_tick = 0
             self._forget()
+        self._engine.release()
 
     def _take(self, output: Output) -> None:
         """Examine what the engine gave, and gather the rows."""
@@ -306,7 +313,8 @@ class Pipeline:
         batch.capture = CaptureRow(
             capture_id, source.name, self._started_at, self._ended_at, self._packets, self._bytes, self._kernel_drops
         )
-        self._position = self._position._replace(packets=self._packets, complete=complete, ticked=self._ticked)
+        keyless = self._position.keyless if complete else self._engine.keyless()
+        self._position = self._position._replace(packets=self._packets, complete=complete, ticked=self._ticked, keyless=keyless)
         self._target.append(batch, self._position)
         self._count(batch)
         self._batch = Batch()
@@ -326,6 +334,7 @@ class Pipeline:
             return
         if self._packets > self._skip:
             self._append(source, complete=False)
+        self._position = self._position._replace(keyless=self._engine.keyless())
         output = self._engine.finish()
         output.losses = [at_end(loss) for loss in (*self._losses_of(source), *output.losses)]
         self._take(output)

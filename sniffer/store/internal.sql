@@ -59,7 +59,7 @@ CREATE TABLE position (            -- how far each capture has been loaded; comm
     complete    BOOLEAN,
     fingerprint VARCHAR[],
     ticked      BIGINT,            -- ns; what time alone brought forth behind these packets is stored up to here
-    keyless     VARCHAR[],         -- client randoms of TLS connections whose records are held for their keys
+    keyless     VARCHAR[],         -- sides of TLS connections whose records are held for their keys
     batch       BIGINT             -- the append that moved it here: of a complete capture, what its end brought forth
 );
 

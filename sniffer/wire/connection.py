@@ -88,12 +88,6 @@ class Connection:
         return secured.layer.client_random if secured is not None else None
 
     @property
-    def awaits_keys(self) -> bool:
-        """Whether TLS records are held until the key log has their keys."""
-        secured = self.conversation.secured
-        return secured is not None and secured.awaits_keys
-
-    @property
     def waiting(self) -> bool:
         """Whether time alone can bring something forth: data settles, holes are given up, a search goes on."""
         return self.client.stream.waiting or self.server.stream.waiting or self.conversation.due

@@ -84,6 +84,7 @@ class Conversation:
         self._waiting: Waiting = (None, None)
         self._http: HttpConversation | None = None
         self._secured: Secured | None = None
+        self._withheld: tuple[Sender, ...] = ()
         self._positions: dict[Sender, int] = positions if positions is not None else {"client": 0, "server": 0}
         self._readers: dict[Sender, WebSocketReader] = {}
 
@@ -91,6 +92,17 @@ class Conversation:
     def secured(self) -> Secured | None:
         """The TLS that it is inside of."""
         return self._secured
+
+    @property
+    def keyless(self) -> tuple[Sender, ...]:
+        """Whose TLS records are held until the key log has their keys."""
+        return self._secured.layer.keyless if self._secured is not None else ()
+
+    def withhold(self, senders: tuple[Sender, ...]) -> None:
+        """Hold the TLS records of `senders` as if their keys had not come yet; none: go on with what was held."""
+        self._withheld = senders
+        if self._secured is not None:
+            self._secured.withhold(senders)
 
     @property
     def due(self) -> bool:
@@ -339,6 +351,7 @@ class Conversation:
         )
         secrets = keylog if keylog is not None else KeyLog(self._limits)
         layer = TlsLayer(secrets, self._limits, self._ledger, joined_midway=joined_midway)
+        layer.withhold(self._withheld)
         self._secured = Secured(layer, keylog, plain)
         self._replay_detected()
 

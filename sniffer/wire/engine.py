@@ -8,7 +8,7 @@ their stream expects next cost one dictionary look-up and one append. Everything
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from sniffer.config import SECOND, Limits
@@ -65,6 +65,7 @@ class Engine:
         self._capture_id = capture_id
         self._keylog = keylog
         self._generation = 0
+        self._withheld: dict[int, list[Sender]] = {}
         self._limits = limits or Limits()
         self._watch = watch
         self._flows: dict[bytes, Entry] = {}
@@ -197,6 +198,35 @@ class Engine:
             connection.touched = True
             self._touched.append(connection)
 
+    # --- keys ------------------------------------------------------------------------------------------------------------
+
+    def keyless(self) -> tuple[str, ...]:
+        """The sides of connections, as `ID SENDER`, whose TLS records are held for their keys."""
+        if self._keylog is None:
+            return ()
+        return tuple(
+            f"{connection.id} {sender}"
+            for connection in self.connections.values()
+            for sender in connection.conversation.keyless
+        )
+
+    def withhold(self, keyless: Iterable[str]) -> None:
+        """What `keyless` said when decoding stopped: until `release` these records are held, their keys there or not."""
+        for name in keyless:
+            identity, _, sender = name.partition(" ")
+            self._withheld.setdefault(int(identity), []).append("client" if sender == "client" else "server")
+        for number, senders in self._withheld.items():
+            if number in self.connections:
+                self.connections[number].conversation.withhold(tuple(senders))
+
+    def release(self) -> None:
+        """What was withheld may be read from now on."""
+        for number in self._withheld:
+            if number in self.connections:
+                self.connections[number].conversation.withhold(())
+                self._touch(self.connections[number])
+        self._withheld.clear()
+
     # --- the table -------------------------------------------------------------------------------------------------------
 
     @staticmethod
@@ -218,6 +248,8 @@ class Engine:
         is_client, guessed = self._who(segment)
         side: Sender = "client" if is_client else "server"
         connection = Connection(self._capture_id, self._limits, segment, side, guessed, self._keylog)
+        if connection.id in self._withheld:
+            connection.conversation.withhold(tuple(self._withheld[connection.id]))
         self.connections[connection.id] = connection
         client, server = connection.client, connection.server
         sender, receiver = (client, server) if is_client else (server, client)
@@ -283,7 +315,7 @@ class Engine:
         if self._keylog is not None and self._keylog.generation != self._generation:
             self._generation = self._keylog.generation
             for connection in self.connections.values():
-                if connection.awaits_keys:
+                if connection.conversation.keyless:
                     self._touch(connection)
         for connection in self._waiting:  # time alone may bring something forth
             self._touch(connection)

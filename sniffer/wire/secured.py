@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sniffer.model import Sender
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.stream import End, Item, time_of
 from sniffer.wire.tls.layer import TlsLayer
-from sniffer.wire.tls.reader import NO_LINE, NOT_SEEN
+from sniffer.wire.tls.reader import DAMAGED, NO_LINE, NOT_SEEN, NOT_SEEN_TLS12
 
 if TYPE_CHECKING:
     from sniffer.wire.conversation import Conversation, Delivery, Waiting
 
 NO_KEY_LOG: Final = "TLS, and no key log is read"
 UNFINISHED: Final = "the TLS handshake was not finished"
+_WITHOUT_KEYS: Final = frozenset((NO_LINE, NOT_SEEN, NOT_SEEN_TLS12, DAMAGED))
+"""Reasons that come of what the key log lacks."""
 _PROTOCOLS: Final = {"ws": "wss", "http": "https"}
 """What a protocol is called inside TLS."""
 
@@ -29,10 +32,10 @@ class Secured:
         self._generation = keylog.generation if keylog is not None else 0
         self._ended = False
 
-    @property
-    def awaits_keys(self) -> bool:
-        """Whether records are held until the key log has their keys."""
-        return self.layer.waiting
+    def withhold(self, senders: tuple[Sender, ...]) -> None:
+        """As `Conversation.withhold`."""
+        self.layer.withhold(senders)
+        self._generation = -1  # so that what was held is looked at again
 
     @property
     def due(self) -> bool:
@@ -50,8 +53,8 @@ class Secured:
         """Why no messages can be read; None: they can."""
         reason = self.layer.unreadable_reason
         if self._keylog is None:
-            return NO_KEY_LOG if reason in (None, NO_LINE, NOT_SEEN) else reason
-        if reason in (NO_LINE, NOT_SEEN):
+            return NO_KEY_LOG if reason is None or reason in _WITHOUT_KEYS else reason
+        if reason in _WITHOUT_KEYS:
             return self._keylog.trouble or reason
         unfinished = UNFINISHED if self._ended and self.layer.version is None else None
         return reason or unfinished or self.plain.unreadable_reason
