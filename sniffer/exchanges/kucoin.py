@@ -67,7 +67,7 @@ _TOKENS: Final = re.compile(r"/api/v\d/bullet-private")
 
 _MARKET_PUSH: Final = re.compile(
     rb'\{(?:"id":"[^"]*",)?(?:"type":"message",)?"topic":"/(?:market/|indicator/|spotMarket/level|contractMarket/(?!trade|adv))'
-    rb'|\{"T":"(?!order|execution)\w+\.\w+"'
+    rb'|\{"T":"(?!order|execution)[a-z]\w*\.\w+"'
 ).match
 _WORDS: Final = (b"Orders", b'"op"', b"orderAll", b"execution.")
 _OWN_PUSH: Final = re.compile(
