@@ -7,8 +7,11 @@ cd "$here"
 work=.demo
 db=$work/orders.duckdb
 port=9443
+tls_port=9444
+keys=$work/keys
 rm -rf "$work"
-mkdir -p "$work"
+mkdir -p "$keys"
+chmod 700 "$keys"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 ask() { say "$1"; shift; sniffer query --db "$db" "$@"; }
@@ -22,8 +25,8 @@ except (AttributeError, OSError):
 }
 
 record_live() {
-    say "Recording live on the loopback interface, 100 assets at 1.5 orders a second each"
-    sniffer record -i lo --port $port --db "$db" &
+    say "Recording live on the loopback interface, 100 assets at 1.5 orders a second each, every second strategy over TLS"
+    sniffer record -i lo --port $port --port $tls_port --keylog "$keys" --db "$db" &
     recorder=$!
     trap 'kill -INT $recorder 2>/dev/null; wait $recorder 2>/dev/null; exit 130' INT TERM
     waited=0
@@ -39,7 +42,8 @@ record_live() {
         timeout 2 sniffer tail --db "$db" | head -n 12
     ) &
     watcher=$!
-    python -m strategies.demo --assets 100 --seconds 8 --rate 1.5 --port $port --seed 7 "$@"
+    sniffer exec --keylog-dir "$keys" -- \
+        python -m strategies.demo --assets 100 --seconds 8 --rate 1.5 --port $port --tls-port $tls_port --seed 7 "$@"
     wait $watcher || true
     kill -INT $recorder
     wait $recorder
@@ -61,6 +65,9 @@ ask "How long did an acknowledgement take?" \
     "SELECT count(*) AS orders, median(epoch_ns(acknowledged_at) - epoch_ns(requested_at)) / 1e6 AS median_ms,
             quantile_cont(epoch_ns(acknowledged_at) - epoch_ns(requested_at), 0.99) / 1e6 AS p99_ms
      FROM orders WHERE acknowledged_at IS NOT NULL AND requested_at IS NOT NULL"
+ask "How was it carried?" \
+    "SELECT protocol, tls_version, cipher, readable, count(*) AS connections, sum(messages)::BIGINT AS messages
+     FROM connections GROUP BY ALL ORDER BY ALL"
 ask "What are the 15-minute candles of my fills?" \
     "SELECT bucket, symbol, open, high, low, close, volume, trades FROM candles(INTERVAL 15 MINUTE) ORDER BY trades DESC, symbol LIMIT 8"
 ask "Is anything missing?" \
