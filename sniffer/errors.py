@@ -6,7 +6,9 @@
     │   └── DamagedCapture       a capture file ends, or stops making sense, at a known byte
     ├── CommandError             the command of `sniffer exec` cannot be started: exit code 127 or 126, as of a shell
     ├── JournalError             the journal's folder cannot be used
+    │   └── JournalBusy          another recording writes to it
     └── StoreError               the database cannot be used
+        ├── DatabaseBusy         another sniffer writes it
         └── NotOurDatabase       it is not a sniffer database, or one of a newer version
 
 Damaged *traffic* is never an exception that leaves the engine: it becomes a gap and a row in `losses`.
@@ -48,6 +50,10 @@ class JournalError(SnifferError):
     """The journal's folder is missing or cannot be written."""
 
 
+class JournalBusy(JournalError):
+    """Another recording writes to this journal, or is about to end."""
+
+
 class CommandError(SnifferError):
     """The command that `sniffer exec` is to start is `missing` (127), or cannot be run (126)."""
 
@@ -58,6 +64,10 @@ class CommandError(SnifferError):
 
 class StoreError(SnifferError):
     """The database file cannot be used."""
+
+
+class DatabaseBusy(StoreError):
+    """Another sniffer writes this database, or is about to end."""
 
 
 class NotOurDatabase(StoreError):

@@ -205,8 +205,12 @@ class Ring:
 
     def drops(self) -> int:
         """Packets that found the ring full, since the capture began."""
-        self._drops += _STATISTICS.unpack(self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size))[1]
-        return self._drops  # the kernel counts from zero after each look
+        self._drops += self.new_drops()
+        return self._drops
+
+    def new_drops(self) -> int:
+        """The same, since the last look of any process: the kernel counts from zero after each."""
+        return int(_STATISTICS.unpack(self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size))[1])
 
     def close(self) -> None:
         """Stop capturing and free the ring."""

@@ -90,6 +90,16 @@ class JournalReader:
             with contextlib.suppress(FileNotFoundError):  # deleted this moment, by a writer that still runs
                 self.total_bytes = sum(path.stat().st_size for _, path in segments(folder))
 
+    @property
+    def read_packets(self) -> int:
+        """Packets of the journal up to and with the latest block."""
+        return self._packets
+
+    @property
+    def latest(self) -> int | None:
+        """Wire time of the latest packet that was read."""
+        return self._time
+
     def blocks(self) -> Iterator[list[Packet]]:
         """See `PacketSource`."""
         while True:

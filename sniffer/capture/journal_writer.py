@@ -33,7 +33,7 @@ from sniffer.capture.segment import (
     segments,
     tally,
 )
-from sniffer.errors import JournalError
+from sniffer.errors import JournalBusy, JournalError
 from sniffer.model import Packet
 
 _UNFINISHED: Final = ".new"
@@ -144,8 +144,9 @@ class JournalWriter:
                 raise self._unwritable(error) from None
 
     def verify(self) -> None:
-        """Whether the segment still stands in the folder; where that has vanished, the next call begins a new one."""
+        """See that the segment still stands in the folder: that may have vanished. The call after an error begins a new one."""
         if self._segment is None:
+            self._start_segment()
             return
         try:
             there, ours = self._path(self._number).stat(), os.fstat(self._segment)
@@ -191,15 +192,9 @@ class JournalWriter:
 
     def close(self) -> None:
         """End the run: readers then know that nothing is missing."""
-        if self._lock < 0:
-            return
-        try:
-            if self._segment is not None:
-                self._put([encode_statistics(time.time_ns(), self._state.drops, END_OF_RUN)])
-        finally:
-            self._give_up_segment()
-            os.close(self._lock)
-            self._lock = -1
+        if self._segment is not None:
+            self._put([encode_statistics(time.time_ns(), self._state.drops, END_OF_RUN)])
+        self.abandon()
 
     def abandon(self) -> None:
         """Close what is open and write nothing: in a process that does not write, or where nothing can be written."""
@@ -301,7 +296,7 @@ def _lock(folder: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise JournalError(f"{folder}: another recording writes to this journal; stop it, or name another --journal") from None
+        raise JournalBusy(f"{folder}: another recording writes to this journal; stop it, or name another --journal") from None
     return lock
 
 

@@ -36,20 +36,26 @@ class LiveCapture(Protocol):
     def drops(self) -> int | None:
         """Packets that the kernel has dropped since the start; None where it does not say."""
 
+    def new_drops(self) -> int | None:
+        """The same, since any process that shares the capture has last looked."""
+
     def close(self) -> None:
         """Stop capturing."""
 
 
-def open_live(interface: str, hosts: Sequence[str] = (), ports: Sequence[int] = ()) -> LiveCapture:
+def open_live(
+    interface: str, hosts: Sequence[str] = (), ports: Sequence[int] = (), ring_bytes: int | None = None
+) -> LiveCapture:
     """Begin to capture TCP of these hosts and ports (either side), or everything if none are given.
 
-    Raises `CaptureError` if the interface cannot be captured, `UsageError` for a host or port that is none.
+    `ring_bytes`: room for packets that wait, where the system lets us choose. Raises `CaptureError` if the interface cannot be
+    captured, `UsageError` for a host or port that is none.
     """
     if sys.platform == "linux":
-        from sniffer.capture.afpacket import Ring, interface_link_type
+        from sniffer.capture.afpacket import RING_BYTES, Ring, interface_link_type
         from sniffer.capture.bpf import compile_filter
 
-        return Ring(interface, compile_filter(interface_link_type(interface), hosts, ports))
+        return Ring(interface, compile_filter(interface_link_type(interface), hosts, ports), ring_bytes or RING_BYTES)
     from sniffer.capture.scapy_live import ScapyLive
 
     return ScapyLive(interface, hosts, ports)

@@ -99,6 +99,10 @@ class ScapyLive:
         """None: scapy does not say."""
         return None
 
+    def new_drops(self) -> int | None:
+        """None: scapy does not say."""
+        return None
+
     def close(self) -> None:
         """Stop capturing."""
         self._socket.close()

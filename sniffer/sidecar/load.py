@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pwd
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +13,17 @@ from sniffer.capture.segment import segments
 from sniffer.config import Settings
 from sniffer.keys import Keys
 from sniffer.pipeline import Pipeline, Summary
-from sniffer.sidecar.privileges import become
-from sniffer.sidecar.process import Ending
+from sniffer.sidecar.board import Board
+from sniffer.sidecar.figures import Figures, lost_today
+from sniffer.sidecar.log import Log
+from sniffer.sidecar.privileges import confine
+from sniffer.sidecar.process import READY, Ending, patiently
 from sniffer.snapshot import Snapshots
 
 WATCH_INTERVAL: Final = 0.1
 """Seconds between looks for a foreign lock or `.wal` beside the published file."""
-READY: Final = "ready"
-"""What the process says when it follows the journal."""
+POST_INTERVAL: Final = 0.5
+"""Seconds between two versions of what the process tells about itself."""
 
 
 def load(
@@ -31,31 +33,39 @@ def load(
     journal: Path,
     identity: str,
     owner: pwd.struct_passwd | None,
+    board: Board,
+    say: Log,
 ) -> Summary:
     """The load process: journal to database."""
-    from sniffer.store.background import BackgroundStore  # here: the capture process needs none of it
+    # Here, since the other processes need none of it, and before another user may be kept from Python's own files.
+    from sniffer.store import read
+    from sniffer.store.background import BackgroundStore
     from sniffer.store.store import Store
 
-    if owner is not None:
-        become(owner)
-    store = BackgroundStore(Store(settings.db, live=True, group=settings.group))
-    watched = time.monotonic()
+    confine(owner)
+    lost = lost_today(settings.db, read.query)
+    store = BackgroundStore(patiently(ending, lambda: Store(settings.db, live=True, group=settings.group)))
+    figures = Figures(store, lost)
+    watched = posted = time.monotonic()
 
     def watch(*_: object) -> None:
-        nonlocal watched
-        if time.monotonic() - watched >= WATCH_INTERVAL:
-            watched = time.monotonic()
-            found = store.watch()
-            if found:
-                _say(found)
+        nonlocal watched, posted
+        now = time.monotonic()
+        if now - watched >= WATCH_INTERVAL:
+            watched = now
+            if found := store.watch():
+                say(found)
+        if now - posted >= POST_INTERVAL:
+            posted = now
+            board.post(figures.record(reader.read_packets, reader.latest))
 
     try:
         store.publish()
         known = store.position((identity,))
         loaded = known.packets if known else 0
-        keys = Keys(settings, _say) if settings.keylog else None
-        pipeline = Pipeline(store, settings, publish_interval=settings.publish_interval, keys=keys)
-        snapshots = Snapshots(journal, identity, settings, pipeline.shared, _say)
+        keys = Keys(settings, say) if settings.keylog else None
+        pipeline = Pipeline(figures, settings, publish_interval=settings.publish_interval, keys=keys)
+        snapshots = Snapshots(journal, identity, settings, pipeline.shared, say)
         resumed = snapshots.latest(loaded, [number for number, _ in segments(journal)])
         pipeline.keep_snapshots(snapshots, resumed)
         reader = JournalReader(journal, stop=ending, loaded=loaded, begin=resumed.bookmark if resumed else None)
@@ -63,7 +73,3 @@ def load(
         return pipeline.run(reader, watch)
     finally:
         store.close()
-
-
-def _say(line: str) -> None:
-    print(f"sniffer: {line}", file=sys.stderr)

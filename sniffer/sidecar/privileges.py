@@ -1,13 +1,32 @@
-"""Who the unprivileged processes are, and how they give up what they do not need."""
+"""Who the unprivileged processes are, and how they give up for good what they do not need.
+
+Constants are from linux/prctl.h and linux/capability.h. No library is used for this: the two calls are older than Python.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
+import resource
+import struct
+import sys
 from pathlib import Path
+from typing import Final
 
 from sniffer.capture.segment import folder_error
-from sniffer.errors import StoreError, UsageError
+from sniffer.errors import SnifferError, StoreError, UsageError
+
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_NAME: Final = 15
+_PR_CAPBSET_DROP: Final = 24
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+_CAPABILITY_VERSION_3: Final = 0x20080522
+_CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_FOWNER = 0, 1, 3
+_CAPABILITIES: Final = 64  # a kernel says EINVAL to those that it does not know
+_FILES: Final = 1 << _CAP_CHOWN | 1 << _CAP_DAC_OVERRIDE | 1 << _CAP_FOWNER
 
 
 def owner_of(user: str | None) -> pwd.struct_passwd | None:
@@ -25,14 +44,45 @@ def owner_of(user: str | None) -> pwd.struct_passwd | None:
         raise UsageError(f"--user {name}: there is no such user") from None
 
 
-def become(owner: pwd.struct_passwd) -> None:
-    """Give up root for good."""
-    if os.geteuid() != 0 or owner.pw_uid == 0:
+def name_process(name: str) -> None:
+    """What `ps` and `top` show of this process: 15 bytes at most."""
+    if sys.platform == "linux":
+        _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
+
+
+def keep_memory_private() -> None:
+    """No core dump of this process, and no look into its memory by others: it holds keys, and what they open."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def confine(owner: pwd.struct_passwd | None) -> None:
+    """Become `owner`, without any capability, for good: no program that this process starts gets one back either.
+
+    Root that nobody stands behind (no sudo, no `--user`) stays root, with what files take (to write for their owners) and no
+    more. Raises `SnifferError` if the system does not let go.
+    """
+    if sys.platform != "linux":
+        _become(owner)
         return
-    os.initgroups(owner.pw_name, owner.pw_gid)
-    os.setgid(owner.pw_gid)
-    os.setuid(owner.pw_uid)
-    os.environ["HOME"] = owner.pw_dir
+    for capability in range(_CAPABILITIES) if os.geteuid() == 0 else ():
+        _prctl(_PR_CAPBSET_DROP, capability)
+    _become(owner)
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    kept = _FILES if os.geteuid() == 0 else 0
+    _keep_capabilities(kept)
+    if _prctl(_PR_SET_NO_NEW_PRIVS, 1) < 0 or capabilities() & ~kept:
+        raise SnifferError("the load process cannot give up its privileges here; start it without root, or on another system")
+    keep_memory_private()  # once more: a change of user undoes it
+
+
+def capabilities() -> int:
+    """The capabilities of this process that are permitted, as a set of bits."""
+    for line in Path("/proc/self/status").read_bytes().splitlines():
+        if line.startswith(b"CapPrm:"):
+            return int(line.split()[1], 16)
+    return 0
 
 
 def make_folder(folder: Path, db: Path, owner: pwd.struct_passwd | None) -> None:
@@ -45,3 +95,25 @@ def make_folder(folder: Path, db: Path, owner: pwd.struct_passwd | None) -> None
             os.chown(folder, owner.pw_uid, owner.pw_gid)
     except OSError as error:
         raise folder_error(folder, error) from None
+
+
+def _become(owner: pwd.struct_passwd | None) -> None:
+    if owner is None or os.geteuid() != 0 or owner.pw_uid == 0:
+        return
+    os.initgroups(owner.pw_name, owner.pw_gid)
+    os.setresgid(owner.pw_gid, owner.pw_gid, owner.pw_gid)
+    os.setresuid(owner.pw_uid, owner.pw_uid, owner.pw_uid)
+    os.environ["HOME"] = owner.pw_dir
+
+
+def _keep_capabilities(kept: int) -> None:
+    """Of what is permitted keep only `kept`, and let nothing be inherited; see capset(2)."""
+    kept &= capabilities()
+    head = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    low, high = kept & 0xFFFFFFFF, kept >> 32
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.capset(head, struct.pack("=6I", low, low, 0, high, high, 0))
+
+
+def _prctl(option: int, argument: object) -> int:
+    return int(ctypes.CDLL(None, use_errno=True).prctl(option, argument, 0, 0, 0))

@@ -1,4 +1,4 @@
-"""A child process, and how all of them learn that it is time to end."""
+"""A child process; how one is kept running; and how all of them learn that it is time to end."""
 
 from __future__ import annotations
 
@@ -6,16 +6,34 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Final, NamedTuple, TypeVar
 
-from sniffer.errors import SnifferError
+from sniffer.errors import DatabaseBusy, JournalBusy, SnifferError
+from sniffer.sidecar.log import Log
+from sniffer.sidecar.privileges import name_process
+
+READY: Final = "ready"
+"""What a child says when it has all that it needs."""
+LASTING: Final = 1.0
+"""Seconds after which a child counts as running well: should it die then, it is started again at once."""
+FIRST_PAUSE: Final = 0.02
+"""Seconds before a child that did not last is started again; doubled with each further time."""
+LONGEST_PAUSE: Final = 10.0
+LAST_STARTS: Final = 5
+"""How often a child is started that dies while it finishes its work."""
+PREDECESSOR_PATIENCE: Final = 3.0
+"""Seconds that the processes of a recording that was killed are given to finish their work, before they are in the way."""
+
+T = TypeVar("T")
 
 
 class Ending:
     """Whether it is time to end: SIGINT or SIGTERM came to the parent, SIGTERM to a child, or a child's parent is gone.
 
-    Ctrl-C reaches all three processes; when a child ends is the parent's business. As a context manager it stands before the
+    Ctrl-C reaches all processes; when a child ends is the parent's business. As a context manager it stands before the
     children do, so that no signal falls in between.
     """
 
@@ -36,49 +54,166 @@ class Ending:
 
     def __call__(self) -> bool:
         """Whether it is."""
-        return self._asked or self._parent not in (os.getpid(), os.getppid())
+        return self._asked or self.orphaned()
+
+    def orphaned(self) -> bool:
+        """Whether this is a child, and its parent is gone."""
+        return self._parent not in (os.getpid(), os.getppid())
+
+    def begin_child(self) -> None:
+        """In a child: what its parent was asked before is not meant for it."""
+        self._asked = False
+
+
+def patiently(ending: Ending, claim: Callable[[], T]) -> T:
+    """What `claim` gives of what the processes of a killed recording may still hold."""
+    end = time.monotonic() + PREDECESSOR_PATIENCE
+    while True:
+        try:
+            return claim()
+        except (JournalBusy, DatabaseBusy):
+            if time.monotonic() > end or ending():
+                raise
+            time.sleep(0.1)
+
+
+class End(NamedTuple):
+    """How a child ended: with a result, with an error that it sent, or by a death of which it could not tell."""
+
+    result: object
+    error: SnifferError | None
+    death: str | None
+    killed: bool = False
 
 
 class Child:
     """A child process, and what it sends: words while it works, its result in the end, or its error instead."""
 
-    def __init__(self, name: str, work: Callable[..., object], *arguments: object) -> None:
+    def __init__(self, name: str, ending: Ending, work: Callable[..., object], *arguments: object) -> None:
         """`work(send, *arguments)` is done in the child; what it returns is sent."""
         context = multiprocessing.get_context("fork")
-        self._name = name
         self._receive, send = context.Pipe(duplex=False)
-        self._process = context.Process(target=self._run, args=(send, work, arguments), name=f"sniffer-{name}")
+        self._process = context.Process(target=self._run, args=(send, ending, name, work, arguments), name=f"sniffer-{name}")
         self._process.start()
         send.close()
-        self.sentinel, self.is_alive = self._process.sentinel, self._process.is_alive
-        self._result: object = None
+        self.pid, self.sentinel, self.is_alive = self._process.pid, self._process.sentinel, self._process.is_alive
+        self._last: object = None
 
     @staticmethod
-    def _run(send: Connection, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    def _run(send: Connection, ending: Ending, name: str, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
+        ending.begin_child()
+        name_process(f"sniffer-{name}")
         try:
             send.send(work(send.send, *arguments))
         except SnifferError as error:
             send.send(error)
             sys.exit(error.exit_code)
 
-    def next_word(self) -> object:
-        """What it sends next, or what it sent last if it has ended."""
+    def next_word(self, timeout: float | None = None) -> object:
+        """What it sends next within `timeout` seconds (None: however long), or what it sent last if it says nothing more."""
         try:
-            self._result = self._receive.recv()
-        except EOFError:
+            if self._receive.poll(timeout):
+                self._last = self._receive.recv()
+        except (EOFError, OSError):  # the latter: killed inside of a word
             self._process.join()
-        return self._result
+        return self._last
 
-    def end(self) -> object:
-        """Ask it to finish, and wait; its result, or the error that it ended with."""
+    def ask(self) -> None:
+        """Ask it to finish."""
         if self._process.is_alive():
             self._process.terminate()
-        while self._process.exitcode is None:
-            self.next_word()
+
+    def end(self) -> End | None:
+        """How it ended, and nothing is left of it then; None while it runs."""
+        if self._process.exitcode is None:
+            return None
+        while self._receive.poll() if not self._receive.closed else False:  # what it said before it died
+            try:
+                self._last = self._receive.recv()
+            except (EOFError, OSError):
+                break
+        self._receive.close()
         code = self._process.exitcode
-        if code and not isinstance(self._result, SnifferError):
-            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            return SnifferError(
-                f"the {self._name} process ended unexpectedly ({how}); what it had written is safe; a new run goes on"
-            )
-        return self._result
+        if isinstance(self._last, SnifferError):
+            return End(None, self._last, None)
+        if code:
+            return End(None, None, signal.Signals(-code).name if code < 0 else f"exit code {code}", killed=code < 0)
+        return End(self._last, None, None)
+
+
+class Keeper:
+    """Keeps one child running: one that ends unasked is started again, after pauses that grow while none lasts."""
+
+    def __init__(self, name: str, start: Callable[[int], Child], say: Log, *, forgives: bool) -> None:
+        """`forgives`: an error that a child tells is no reason to give up, once the first one has said a word."""
+        self.name, self.starts = name, 1
+        self._start, self._say, self._forgives = start, say, forgives
+        self._pause, self._due = 0.0, 0.0
+        self.child = start(1)
+        self._began = time.monotonic()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child; None while there is none."""
+        return None if self._due else self.child.pid
+
+    def await_ready(self) -> None:
+        """Wait until the child says `READY`. Raises the error that it tells instead, or that it failed without a word."""
+        while self._due or self.child.next_word() != READY:
+            end = None if self._due else self.child.end()
+            if end is not None and (end.error or not end.killed):
+                raise end.error or SnifferError(f"the {self.name} process failed ({_how(end)}); the lines above say why")
+            self.tend()
+            time.sleep(FIRST_PAUSE)
+
+    def tend(self) -> None:
+        """Start it again if it has ended and it is time. Raises the error that it told, if that is not forgiven."""
+        if self._due:
+            if time.monotonic() >= self._due:
+                self._restart()
+            return
+        end = self.child.end()
+        if end is None:
+            self.child.next_word(0)  # so that it never waits for us to listen
+            return
+        if end.error is not None and not self._forgives:
+            raise end.error
+        now = time.monotonic()
+        lasted = now - self._began >= LASTING
+        self._pause = 0.0 if lasted else min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
+        self._due = now + self._pause
+        when = f"in {self._pause:.1f} s" if self._pause >= 0.05 else "at once"
+        self._say(f"the {self.name} process ended ({_how(end)}); it is started again {when}")
+        if not self._pause:
+            self._restart()
+
+    def finish(self, meanwhile: Callable[[], None]) -> object:
+        """Ask it to finish, and give its result; one that dies at it is started again. Raises the error that it tells."""
+        if self._due:
+            self._restart()
+        tries = 0
+        while True:
+            tries += 1
+            self.child.ask()
+            while (end := self.child.end()) is None:
+                self.child.next_word(0.05)
+                meanwhile()
+            if end.error is not None:
+                raise end.error
+            if end.death is None:
+                return end.result
+            if tries == LAST_STARTS:
+                raise SnifferError(
+                    f"the {self.name} process ended unexpectedly ({end.death}); what it had written is safe; a new run goes on"
+                )
+            self._say(f"the {self.name} process ended ({end.death}); it is started again to finish its work")
+            self._restart()
+
+    def _restart(self) -> None:
+        self._due, self._began = 0.0, time.monotonic()
+        self.starts += 1
+        self.child = self._start(self.starts)
+
+
+def _how(end: End) -> str:
+    return str(end.error) if end.error is not None else end.death or "it was asked to"

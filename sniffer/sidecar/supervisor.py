@@ -1,27 +1,41 @@
-"""The parent: it opens what takes privilege, starts the children, and ends them in order."""
+"""The parent: it opens what takes privilege, keeps the other processes running, and ends them in order.
+
+It owns the capture sockets and their rings, and the shared memory in which the others say how far they are, so whichever of
+them dies is replaced and goes on. It parses nothing that comes from the network, and serves nobody.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing.connection
-from collections.abc import Callable
+import os
+import pwd
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.live import LiveCapture, open_live
 from sniffer.config import Settings
 from sniffer.errors import SnifferError
 from sniffer.pipeline import Summary, resolve
+from sniffer.sidecar.board import Board
 from sniffer.sidecar.capture import capture
-from sniffer.sidecar.load import READY, load
-from sniffer.sidecar.privileges import make_folder, owner_of
-from sniffer.sidecar.process import Child, Ending
+from sniffer.sidecar.load import load
+from sniffer.sidecar.log import Log
+from sniffer.sidecar.notify import Notifier
+from sniffer.sidecar.privileges import keep_memory_private, make_folder, owner_of
+from sniffer.sidecar.process import Child, Ending, Keeper, patiently
+
+TICK: Final = 0.2
+"""Seconds between looks at the children and the kernel's drop counters."""
 
 
-def record(settings: Settings, interfaces: list[str], *, user: str | None, say: Callable[[str], None]) -> Summary:
+def record(settings: Settings, interfaces: list[str], *, user: str | None) -> Summary:
     """Capture `interfaces` and load what they show, until SIGINT or SIGTERM.
 
-    `user`: whom the load process becomes; None: the caller under sudo, else nobody else. Raises `CaptureError`,
+    `user`: whom the unprivileged processes become; None: the caller under sudo, else nobody else. Raises `CaptureError`,
     `JournalError`, `StoreError` or `UsageError`.
     """
     owner = owner_of(user)
@@ -30,30 +44,135 @@ def record(settings: Settings, interfaces: list[str], *, user: str | None, say: 
     sources: list[LiveCapture] = []
     with contextlib.ExitStack() as stack:
         for interface in interfaces:
-            sources.append(open_live(interface, hosts, settings.ports))
+            sources.append(open_live(interface, hosts, settings.ports, settings.ring_bytes))
             stack.callback(sources[-1].close)
         if settings.journal is None:
             make_folder(journal, settings.db, owner)
-        writer = JournalWriter(
-            journal,
-            [(source.interface, source.link_type) for source in sources],
-            segment_bytes=settings.journal_segment_bytes,
-            max_bytes=settings.journal_max_bytes,
-        )
-        stack.callback(writer.close)
         ending = stack.enter_context(Ending())
-        loader = Child("load", load, ending, settings, journal, writer.identity, owner)
-        capturer = Child("capture", capture, ending, sources, writer)
+        marks = Board(1000 + 100 * len(sources))
+
+        def open_journal() -> JournalWriter:
+            return JournalWriter(
+                journal,
+                [(source.interface, source.link_type) for source in sources],
+                segment_bytes=settings.journal_segment_bytes,
+                max_bytes=settings.journal_max_bytes,
+                commit=marks.post,
+            )
+
+        writer = patiently(ending, open_journal)
+        stack.callback(writer.abandon)
+        writer.detach()
+        keep_memory_private()
+        return _Supervisor(settings, journal, owner, ending, sources, writer, marks).run()
+
+
+class _Supervisor:
+    """One recording, from where everything is open to where its processes have ended."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Path,
+        owner: pwd.struct_passwd | None,
+        ending: Ending,
+        sources: Sequence[LiveCapture],
+        writer: JournalWriter,
+        marks: Board,
+    ) -> None:
+        self._settings, self._journal, self._owner, self._ending = settings, journal, owner, ending
+        self._sources, self._writer = sources, writer
+        self._boards = {"marks": marks, "supervisor": Board(), "capture": Board(), "load": Board(16 << 10)}
+        self._say = Log(settings.log_format)
+        self._notifier = Notifier()
+        self._keepers: list[Keeper] = []
+
+    def run(self) -> Summary:
+        """Start the processes, keep them running, end them; what the load process has done."""
+        self._tick()
         try:
-            if loader.next_word() == READY:
-                where = ", ".join(interfaces)
-                say(f"recording {where} into {settings.db} (journal: {journal}); Ctrl-C ends it")
-                while not ending() and capturer.is_alive() and loader.is_alive():
-                    multiprocessing.connection.wait([capturer.sentinel, loader.sentinel], timeout=0.2)
+            # The loader forgives: a database that cannot be written for now must not end the capture.
+            loader = self._keep("load", self._start_load, forgives=True)
+            self._keep("capture", self._start_capture, forgives=False)
+            loader.await_ready()
+            where = f"recording {', '.join(source.interface for source in self._sources)} into {self._settings.db}"
+            self._say(f"{where} (journal: {self._journal}); Ctrl-C ends it")
+            self._notifier.ready(where)
+            while not self._ending():
+                multiprocessing.connection.wait([keeper.child.sentinel for keeper in self._keepers if keeper.pid], TICK)
+                for keeper in self._keepers:
+                    keeper.tend()
+                self._tick()
         finally:
-            results = [child.end() for child in (capturer, loader)]
-        for result in results:
-            if isinstance(result, SnifferError):
-                raise result
-        assert isinstance(results[1], Summary)
-        return results[1]
+            self._notifier.stopping()
+            results = self._finish()
+        assert isinstance(results["load"], Summary)
+        return results["load"]
+
+    def _keep(self, name: str, start: Callable[[int], Child], *, forgives: bool) -> Keeper:
+        keeper = Keeper(name, start, self._say, forgives=forgives)
+        self._keepers.append(keeper)
+        return keeper
+
+    def _finish(self) -> dict[str, object]:
+        """End all processes, those first that others read from. Raises the first error that one of them tells."""
+        results: dict[str, object] = {}
+        first: SnifferError | None = None
+        for keeper in sorted(self._keepers, key=lambda keeper: keeper.name):  # capture, load
+            try:
+                results[keeper.name] = keeper.finish(self._tick)
+            except SnifferError as error:
+                first = first or error
+        if first is not None:
+            raise first
+        return results
+
+    def _tick(self) -> None:
+        """What the kernel alone knows, and which processes there are, for the others to read."""
+        self._notifier.alive()
+        drops = [count for count in (source.drops() for source in self._sources) if count is not None]
+        fills = [share for share in (source.fill() for source in self._sources) if share is not None]
+        self._boards["supervisor"].post(
+            {
+                "at": time.time_ns(),
+                "drops": sum(drops) if drops else None,
+                "fill": max(fills) if fills else None,
+                "processes": {"supervisor": [os.getpid(), 1]}
+                | {keeper.name: [keeper.pid, keeper.starts] for keeper in self._keepers},
+            }
+        )
+
+    def _start_capture(self, starts: int) -> Child:
+        return Child(
+            "capture",
+            self._ending,
+            capture,
+            self._ending,
+            self._sources,
+            self._writer,
+            self._settings.journal_sync,
+            self._boards,
+            starts,
+            self._say,
+        )
+
+    def _start_load(self, _starts: int) -> Child:
+        return Child(
+            "load",
+            self._ending,
+            self._unprivileged,
+            load,
+            self._settings,
+            self._journal,
+            self._writer.identity,
+            self._owner,
+            self._boards["load"],
+            self._say,
+        )
+
+    def _unprivileged(self, send: Callable[[object], None], work: Callable[..., object], *arguments: object) -> object:
+        """In a child that does not capture: let go of what only capturing takes, then work."""
+        for source in self._sources:
+            source.close()
+        self._writer.abandon()
+        return work(send, self._ending, *arguments)

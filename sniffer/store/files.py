@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from sniffer.errors import NotOurDatabase, StoreError
+from sniffer.errors import DatabaseBusy, NotOurDatabase, StoreError
 from sniffer.store.schema import sealed_folder
 
 WAL_SUFFIXES: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
@@ -176,7 +176,7 @@ class Files:
             except BlockingIOError:
                 pid = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
                 os.close(lock)
-                raise StoreError(
+                raise DatabaseBusy(
                     f"{self.path}: another sniffer (PID {pid}) is writing it; stop that one or use another --db"
                 ) from None
             with contextlib.suppress(FileNotFoundError):

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeAlias
@@ -131,9 +131,12 @@ class Recording:
         return self.process.pid
 
     def children(self) -> dict[str, int]:
-        """PIDs of the `load` and the `capture` process: the parent starts them in this order."""
-        pids = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return dict(zip(("load", "capture"), sorted(map(int, pids)), strict=True))
+        """PIDs of the parent's processes (`load`, `capture`, ...), by the names that they give themselves."""
+        found = {}
+        for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            with suppress(FileNotFoundError):  # it ends this moment
+                found[Path(f"/proc/{pid}/comm").read_text().strip().removeprefix("sniffer-")] = int(pid)
+        return found
 
     def stop(self, how: int = signal.SIGINT) -> Done:
         """End it as a user does, and wait; it must be done within `PATIENCE`."""

@@ -24,6 +24,7 @@ from tests.live.live_tools import (
     PATIENCE,
     ROOT,
     ROOT_ONLY,
+    SEED,
     SNIFFER,
     Done,
     Recording,
@@ -121,14 +122,20 @@ def test_it_ends_while_the_traffic_goes_on(db: Path) -> None:
     assert done.code == 0
 
 
-def test_a_child_that_dies_is_said(db: Path) -> None:
-    with Recording(db, "--port", 9) as recording:
-        os.kill(recording.children()["capture"], signal.SIGKILL)
-        done = recording.wait()
-    assert done.code == 1
-    assert "the capture process ended unexpectedly" in done.err
-    assert "Traceback" not in done.err
-    duckdb.connect(str(db)).close()
+@pytest.mark.parametrize("child", ["capture", "load"])
+def test_a_child_that_dies_is_replaced_and_said(db: Path, child: str) -> None:
+    listening = listen()
+    with Recording(db, *options(listening)) as recording:
+        talks = chat(listening)
+        died = recording.children()[child]
+        os.kill(died, signal.SIGKILL)
+        wait_for(lambda: recording.children().get(child, died) != died, "another one")
+        talks += chat(listening, SEED + 1)
+        done = recording.stop()
+    assert done.code == 0
+    assert done.err.splitlines()[1:] == [f"sniffer: the {child} process ended (SIGKILL); it is started again at once"]
+    check_equal(stored(db), talks)
+    assert rows(db, "FROM losses") == []
 
 
 def test_children_do_not_outlive_it(db: Path) -> None:
