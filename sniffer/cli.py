@@ -147,6 +147,15 @@ def record(
         str | None,
         typer.Option("--user", help="Who decodes and owns the database [under sudo: the caller].", metavar="NAME"),
     ] = None,
+    journal_sync: Annotated[
+        str | None,
+        typer.Option(
+            "--journal-sync", help="How often the journal is forced onto the disk [never].", metavar="never|second|block"
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", help="How events are said [text].", metavar="text|json")
+    ] = None,
     config: Config = None,
 ) -> None:
     """Record live: capture and load until Ctrl-C.
@@ -167,8 +176,10 @@ def record(
         journal=journal,
         journal_max_bytes=journal_max_bytes,
         publish_interval=publish_interval,
+        journal_sync=journal_sync,
+        log_format=log_format,
     )
-    summary = run(settings, interface, user=user, say=_say)
+    summary = run(settings, interface, user=user)
     for line in summary_lines(summary, str(settings.db)):
         print(line)
 
