@@ -12,6 +12,7 @@ keys=$work/keys
 rm -rf "$work"
 mkdir -p "$keys"
 chmod 700 "$keys"
+[ "$(id -u)" -ne 0 ] || [ -z "${SUDO_USER:-}" ] || chown -R "$SUDO_USER:" "$work" # who then decodes and owns the database
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 ask() { say "$1"; shift; sniffer query --db "$db" "$@"; }
