@@ -1,0 +1,254 @@
+"""Kraken Futures: the feeds of its websocket, and REST. Orders are entered over REST alone.
+
+Hosts      futures.kraken.com: /ws/v1 (feeds), /derivatives/api/v3 (REST; api.futures.kraken.com too); demo-futures.kraken.com.
+Channels   {"feed": ...}: `open_orders` and `open_orders_verbose` with `_snapshot` (orders), `fills` with `fills_snapshot`.
+Markers    `order_id"`, or the feed's name; public feeds have neither.
+Identity   An order: order_id. A fill: fill_id, which REST's answers call executionId.
+Times      Milliseconds on feeds, RFC 3339 in REST.
+Pitfalls   - `qty` is what is still open, computed in floating point: the order's quantity only until something is filled.
+           - is_cancel is true for a full fill too: `reason` says why the order left the book.
+           - A removal may name the order by its id alone: what was said of it before completes the row.
+           - The side is `direction` (0, 1), `buy` (a boolean), or a word.
+           - REST answers "success" to a placement that was refused: sendStatus.status says so; a batch mixes both.
+           - An edit sets the size that is still open, unless qtyMode is ABSOLUTE.
+           - Each private subscription holds the key, the challenge and its signature, and its answer repeats them.
+Docs       https://docs.kraken.com/api/docs/futures-api, https://github.com/krakenfx/api-specs (futures-rest/trading)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sniffer.exchanges.accounts import Accounts
+from sniffer.exchanges.base import (
+    JOINED_BYTES,
+    LOGIN,
+    OTHER,
+    REQUEST,
+    RESPONSE,
+    UPDATE,
+    ConnectionFacts,
+    Decoded,
+    Rows,
+    always,
+    never,
+)
+from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.fields import mapped, objects, optional_flag, optional_text
+from sniffer.exchanges.jsontext import Row, parse, parse_object
+from sniffer.exchanges.kraken_futures_answers import Answer, Request, add_listed_fill, add_listed_order
+from sniffer.exchanges.kraken_futures_orders import AMEND, CANCEL, PLACE, add_fill, add_open_order, ask
+from sniffer.exchanges.lastknown import LastKnown
+from sniffer.exchanges.numbers import Broken
+from sniffer.exchanges.redact import Secrets
+from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+
+NAME: Final = "kraken-futures"
+HOSTS: Final = (
+    "futures.kraken.com", "api.futures.kraken.com", "demo-futures.kraken.com", "www.cryptofacilities.com",
+    "conformance.cryptofacilities.com",
+)  # fmt: skip
+REST_PATH: Final = "/derivatives/api/v3/"
+
+_FEEDS: Final = frozenset(("open_orders", "open_orders_snapshot", "open_orders_verbose", "open_orders_verbose_snapshot"))
+_FILL_FEEDS: Final = frozenset(("fills", "fills_snapshot"))
+_CALLS: Final = {"sendorder": PLACE, "editorder": AMEND, "cancelorder": CANCEL, "cancelallorders": CANCEL, "batchorder": None}
+_INSTRUCTIONS: Final = {"send": PLACE, "edit": AMEND, "cancel": CANCEL}
+_QUERIES: Final = frozenset(("openorders", "orders/status", "fills"))
+_FEED_END: Final = 64
+_FEED_WORDS: Final = (b"open_orders", b'"fills')
+_CHALLENGES: Final = (b"_challenge", b'"challenge"', b'"api_key"')
+
+_SECRETS: Final = Secrets(("api_key", "original_challenge", "signed_challenge", "APIKey", "Authent"))
+
+
+def marked(payload: bytes) -> bool:
+    """Whether a message of the server may be about orders: 0.3 us for 500 bytes of market data."""
+    return b'rder_id"' in payload or any(payload.find(word, 0, _FEED_END) >= 0 for word in _FEED_WORDS)
+
+
+class KrakenFuturesDecoder:
+    """Decodes one connection; remembers the terms of its open orders, and the calls that await an answer."""
+
+    __slots__ = ("_accounts", "_calls", "_known")
+
+    def __init__(self, facts: ConnectionFacts) -> None:
+        self._accounts = Accounts(facts)
+        self._known = LastKnown()
+        self._calls: Calls[Request] = Calls()
+
+    @property
+    def account(self) -> str | None:
+        """As `Decoder.account`."""
+        return self._accounts.current
+
+    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
+        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: it logs in."""
+        if opcode == OPCODE_TEXT:
+            return always if sender == "client" else marked
+        return always if opcode == OPCODE_HTTP else never
+
+    def decode(self, message: Message) -> Decoded | None:
+        """As `Decoder.decode`."""
+        payload = message.payload
+        try:
+            if message.opcode == OPCODE_HTTP:
+                return self._http(message)
+            document = parse_object(payload)
+            if document.keys() & {"signed_challenge", "original_challenge", "api_key"} or document.get("event") == "challenge":
+                if message.sender == "client":
+                    self._accounts.key(document.get("api_key"), login=True)
+                return Decoded(LOGIN, [], [])
+            return self._feed(message, document) if message.sender == "server" else None
+        except Broken as error:
+            if message.opcode == OPCODE_HTTP:
+                return Decoded(REQUEST if message.sender == "client" else RESPONSE, [], [], str(error))
+            if any(word in payload for word in _CHALLENGES):
+                return Decoded(LOGIN, [], [])
+            if message.sender == "client" or not marked(payload):
+                return None
+            self._known.clear()  # any order may have changed
+            return Decoded(UPDATE, [], [], str(error))
+
+    # --- feeds ---
+
+    def _feed(self, message: Message, document: Row) -> Decoded | None:
+        feed = document.get("feed")
+        if type(feed) is not str:
+            if "feed" in document:
+                raise Broken("field feed: not a text")
+            return None
+        if "event" in document or feed not in _FEEDS | _FILL_FEEDS:
+            return None
+        rows = Rows(message, NAME, self._accounts.current)
+        if feed in _FILL_FEEDS:
+            problem = _each(objects(document, "fills"), lambda fill: add_fill(rows, fill))
+        elif "orders" in document:
+            problem = _each(objects(document, "orders"), lambda order: add_open_order(rows, order, None, False, self._known))
+        else:
+            problem = _each([document], lambda delta: self._delta(rows, delta))
+        if not (rows.orders or rows.fills or problem):
+            return Decoded(OTHER, [], [])
+        return rows.decoded(UPDATE, problem)
+
+    def _delta(self, rows: Rows, document: Row) -> None:
+        order = document.get("order", document)  # a removal may give the ids alone
+        removed = optional_flag(document, "is_cancel")
+        if type(order) is not dict or removed is None:
+            raise Broken("field order or is_cancel: not an object, or not a boolean")
+        add_open_order(rows, order, optional_text(document, "reason"), removed, self._known)
+
+    # --- REST ---
+
+    def _http(self, message: Message) -> Decoded | None:
+        head = message.http
+        if head is None:
+            return None
+        path, _, query = (head.target or "").partition("?")
+        call = path.removeprefix("/derivatives").removeprefix("/api/v3/")
+        if call not in _CALLS or head.method not in ("POST", "PUT", None):
+            call = call if call in _QUERIES else ""
+        if message.sender == "client":
+            return self._call(message, head, call, query)
+        request = self._calls.take(head)
+        if call in _QUERIES:
+            return self._listed(message, request)
+        if not call:
+            return None
+        if request is None:
+            request = Request(_CALLS[call], (), self.account)
+        answer = Answer(Rows(message, NAME, request.account), request, (head.status or 200) >= 500)
+        return answer.read(parse_object(message.payload))
+
+    def _call(self, message: Message, head: HttpHead, call: str, query: str) -> Decoded | None:
+        key = next((value for name, value in head.headers if name == "apikey"), None)
+        request = Request(_CALLS.get(call), (), self._accounts.key(key))
+        try:
+            if call not in _CALLS:
+                return None
+            rows = Rows(message, NAME, request.account)
+            params = {**_form(message.payload), **parameters(query)}
+            if call == "batchorder":
+                for order in objects(_batch(params), "batchOrder"):
+                    ask(rows, mapped(order, "order", _INSTRUCTIONS), order)
+            else:
+                ask(rows, _CALLS[call] or PLACE, params)
+            if len(message.payload) <= JOINED_BYTES:
+                request = request._replace(orders=tuple(rows.orders))
+            return rows.decoded(REQUEST, None if rows.orders else "an order call that names no order")
+        finally:
+            self._calls.put(head, request)
+
+    def _listed(self, message: Message, request: Request | None) -> Decoded | None:
+        """The orders or fills that a query answers with."""
+        document = parse_object(message.payload)
+        rows = Rows(message, NAME, request.account if request else self.account)
+        problem: str | None = None
+        for key, add in (("openOrders", add_listed_order), ("orders", add_listed_order), ("fills", add_listed_fill)):
+            if key in document:
+                problem = _each(objects(document, key), lambda row, add=add: add(rows, row))  # type: ignore[misc]
+        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+
+
+class KrakenFutures:
+    """The venue, as in `base.Venue`."""
+
+    name = NAME
+    hosts = HOSTS
+
+    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
+        """By host; and by the path of REST, which no other venue has."""
+        return (host or "").lower().rstrip(".") in HOSTS or (path or "").startswith(REST_PATH)
+
+    def looks_like(self, sender: Sender, payload: bytes) -> bool:
+        """A message of the feeds of open orders or fills."""
+        if sender == "client" or b'"feed"' not in payload:
+            return False
+        return b'"open_orders' in payload or (b'"fills' in payload and b'"fill_id"' in payload)
+
+    def decoder(self, facts: ConnectionFacts) -> KrakenFuturesDecoder:
+        """A decoder for one connection."""
+        return KrakenFuturesDecoder(facts)
+
+    def redact(self, sender: Sender, text: str) -> str:
+        """API keys, challenges and their signatures, in JSON and header lines."""
+        return _SECRETS.text(text)
+
+    def redact_path(self, path: str) -> str:
+        """The secrets of a query."""
+        return _SECRETS.target(path)
+
+
+VENUE: Final = KrakenFutures()
+
+
+def _each(items: list[Row], add: Callable[[Row], None]) -> str | None:
+    """Adds each item; the first problem, around which the others stand."""
+    problem: str | None = None
+    for item in items:
+        try:
+            add(item)
+        except Broken as error:
+            problem = problem or str(error)
+    return problem
+
+
+def _form(payload: bytes) -> Row:
+    """The parameters of a call: a form, or JSON."""
+    if payload.lstrip().startswith(b"{"):
+        return parse_object(payload)
+    try:
+        return parameters(payload.decode())
+    except UnicodeDecodeError:
+        raise Broken("a form that is not UTF-8") from None
+
+
+def _batch(params: Row) -> Row:
+    """The batch, which is JSON in the parameter `json`."""
+    value: Any = params.get("json", params)
+    if type(value) is str:
+        value = parse(value.encode("utf-8", "surrogatepass"))
+    if type(value) is not dict:
+        raise Broken("field json: not an object")
+    return value
