@@ -18,6 +18,7 @@ from sniffer.exchanges import (
     htx,
     hyperliquid,
     kraken,
+    kraken_futures,
     kucoin,
     okx,
 )
@@ -36,6 +37,7 @@ VENUES: Final[tuple[Venue, ...]] = (
     hyperliquid.VENUE,
     okx.VENUE,
     kraken.VENUE,
+    kraken_futures.VENUE,
     bitfinex.VENUE,
     coinbase_advanced.VENUE,
     coinbase_exchange.VENUE,
