@@ -55,7 +55,7 @@ if may_capture; then
     record_live "$@"
 else
     say "This user may not capture live (root or CAP_NET_RAW can), so a capture of the same traffic is replayed instead"
-    sniffer replay pcaps/demo/demo.pcap.gz --db "$db"
+    sniffer replay pcaps/demo/demo.pcapng.gz --db "$db"
 fi
 
 ask "What are my open orders?" \

@@ -1,20 +1,26 @@
 """Records the demo's traffic again: `python -m pcaps.demo.record`, on a machine with tcpdump, as one that may capture.
 
 Unlike the other captures it is real traffic, so it is never the same twice; what it must hold stands in `truth.json.gz`,
-which the simulated exchange writes of its own books.
+which the simulated exchange writes of its own books. Half of it is TLS, whose secrets stand in the capture itself: they open
+nothing but this made-up traffic.
 """
 
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from pcaps.kit.files import enhanced, interface, section
+from pcaps.kit.tls import secrets
 
 FOLDER = Path(__file__).parent
 ASSETS, SECONDS, RATE, SEED = 24, 8, 1.5, 7
@@ -27,17 +33,27 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def with_secrets(pcap: bytes, key_log: str) -> bytes:
+    """What tcpdump wrote (a native pcap in microseconds) as pcapng, behind the secrets of its TLS connections."""
+    blocks, at = [section(), interface(), secrets(key_log)], 24
+    while at < len(pcap):
+        seconds, micros, captured, original = struct.unpack_from("=4I", pcap, at)
+        blocks.append(enhanced(seconds * 1_000_000 + micros, pcap[at + 16 : at + 16 + captured], original=original))
+        at += 16 + captured
+    return b"".join(blocks)
+
+
 def main() -> int:
     """Record, compress, and put capture and truth beside this file."""
     tcpdump = shutil.which("tcpdump")
     if tcpdump is None:
         print("pcaps/demo: left as it is: tcpdump is not installed", file=sys.stderr)
         return 0
-    port = free_port()
+    port, tls_port = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
-        raw, truth = Path(folder) / "demo.pcap", Path(folder) / "truth.json"
+        raw, truth, keys = (Path(folder) / name for name in ("demo.pcap", "truth.json", "keys.log"))
         dump = subprocess.Popen(
-            [tcpdump, "-i", "lo", "-U", "-s", "0", "-B", "16384", "-w", str(raw), "tcp", "port", str(port)],
+            [tcpdump, "-i", "lo", "-U", "-s", "0", "-B", "16384", "-w", str(raw), f"tcp port {port} or tcp port {tls_port}"],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -47,15 +63,17 @@ def main() -> int:
         if dump.poll() is not None:
             print(f"pcaps/demo: left as it is: {(dump.stderr.read() if dump.stderr else '').strip()}", file=sys.stderr)
             return 0
-        numbers = {"assets": ASSETS, "seconds": SECONDS, "rate": RATE, "seed": SEED, "port": port}
+        numbers = {"assets": ASSETS, "seconds": SECONDS, "rate": RATE, "seed": SEED, "port": port, "tls-port": tls_port}
         options = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
-        subprocess.run([sys.executable, "-m", "strategies.demo", *options, "--truth", str(truth)], check=True)
+        command = [sys.executable, "-m", "strategies.demo", *options, "--truth", str(truth)]
+        subprocess.run(command, check=True, env=os.environ | {"SSLKEYLOGFILE": str(keys)})
         time.sleep(0.5)
         dump.send_signal(signal.SIGINT)
         dump.wait(timeout=10)
-        for path in (raw, truth):
-            with gzip.GzipFile(FOLDER / f"{path.name}.gz", "wb", 9, mtime=0) as packed:
-                packed.write(path.read_bytes())
+        capture = with_secrets(raw.read_bytes(), keys.read_text(encoding="ascii"))
+        for name, data in (("demo.pcapng", capture), ("truth.json", truth.read_bytes())):
+            with gzip.GzipFile(FOLDER / f"{name}.gz", "wb", 9, mtime=0) as packed:
+                packed.write(data)
     return 0
 
 

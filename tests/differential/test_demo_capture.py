@@ -25,7 +25,7 @@ def truth() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "orders.duckdb"
-    summary = replay_files([str(DEMO / "demo.pcap.gz")], Settings(db=path), replace=False)
+    summary = replay_files([str(DEMO / "demo.pcapng.gz")], Settings(db=path), replace=False)
     assert not summary.losses
     return path
 

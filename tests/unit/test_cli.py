@@ -287,7 +287,7 @@ def test_a_full_disk_is_one_line_and_what_was_published_stays(small_disk: Path) 
     before = rows(db, "SELECT * FROM order_events ORDER BY ALL")
     filling = small_disk / "filling"
     filling.write_bytes(bytes(6_500_000))
-    result = run("replay", PCAPS / "demo" / "demo.pcap.gz", "--db", db, "--keep", "all")
+    result = run("replay", PCAPS / "demo" / "demo.pcapng.gz", "--db", db, "--keep", "all")
     assert result.code == 1
     assert str(db) in result.error
     assert rows(db, "SELECT * FROM order_events ORDER BY ALL") == before

@@ -119,7 +119,7 @@ def test_a_table_fits_the_terminal(loaded: Path) -> None:
 
 
 def test_replay_shows_a_bar_on_a_terminal_only(db: Path) -> None:
-    shown = in_terminal("replay", PCAPS / "demo" / "demo.pcap.gz", "--db", db, columns=100)
+    shown = in_terminal("replay", PCAPS / "demo" / "demo.pcapng.gz", "--db", db, columns=100)
     assert "replaying" in shown
     assert "order events" in shown
     assert run("replay", ORDERS, "--db", db).err == ""
