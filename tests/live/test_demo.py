@@ -1,8 +1,9 @@
-"""The demo's traffic, recorded live, against the books that its exchange kept itself."""
+"""The demo's traffic, half of it over TLS, recorded live, against the books that its exchange kept itself."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -27,6 +28,7 @@ class Day:
     """A recorded demo."""
 
     db: Path
+    keys: Path
     truth: dict[str, Any]
     done: Done
     """Of `sniffer record`."""
@@ -35,23 +37,30 @@ class Day:
 @pytest.fixture(scope="module", params=["off", "takeover"])
 def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     folder = tmp_path_factory.mktemp("demo")
-    db, truth = folder / "orders.duckdb", folder / "truth.json"
-    (free,) = listen()
-    (port,) = ports([free])
-    free.close()
+    db, truth, keys = folder / "orders.duckdb", folder / "truth.json", folder / "keys.log"
+    free = listen(2)
+    port, tls_port = ports(free)
+    for one in free:
+        one.close()
     demo = ["--assets", "20", "--rate", "6", "--seconds", "2.5", "--seed", str(SEED), "--market-rate", "8"]
-    demo += ["--port", str(port), "--compression", request.param, "--truth", str(truth)]
-    with Recording(db, "--port", port) as recording:
-        subprocess.run([sys.executable, "-m", "strategies.demo", *demo], check=True, timeout=60, cwd=ROOT)
+    demo += ["--port", str(port), "--tls-port", str(tls_port), "--compression", request.param, "--truth", str(truth)]
+    environment = os.environ | {"SSLKEYLOGFILE": str(keys)}
+    keys.touch(mode=0o600)
+    with Recording(db, "--port", port, "--port", tls_port, "--keylog", keys) as recording:
+        subprocess.run([sys.executable, "-m", "strategies.demo", *demo], check=True, timeout=60, cwd=ROOT, env=environment)
         done = recording.stop()
     assert done.code == 0, done.err
-    yield Day(db, json.loads(truth.read_text()), done)
+    yield Day(db, keys, json.loads(truth.read_text()), done)
     print(f"seed {SEED}")
 
 
 def test_all_was_readable(day: Day) -> None:
     assert rows(day.db, "FROM losses") == []
-    assert rows(day.db, "SELECT DISTINCT readable, protocol FROM connections") == [(True, "ws")]
+    carried = "SELECT readable, protocol, tls_version, count(*) FROM connections GROUP BY ALL ORDER BY protocol"
+    plain, secure = rows(day.db, carried)
+    assert plain[:3] == (True, "ws", None)
+    assert secure[:3] == (True, "wss", "TLSv1.3")
+    assert min(plain[3], secure[3]) >= 10
     traders = "SELECT DISTINCT venue FROM connections WHERE connection_id IN (SELECT connection_id FROM order_events)"
     assert rows(day.db, traders) == [("binance-spot",)]
     assert rows(day.db, "SELECT kernel_drops FROM captures") == [(0,)]
@@ -134,16 +143,21 @@ def test_no_secret_is_left(day: Day) -> None:
     wire = b"".join(path.read_bytes() for path in journal.iterdir())
     assert any(secret.encode() in wire for secret in secrets)  # in the path of a listen key's socket, if nowhere else
     files = [path for path in day.db.parent.rglob("*") if path.is_file() and journal not in path.parents]
-    contents = {path.name: path.read_bytes() for path in files if path.name != "truth.json"}
+    contents = {path.name: path.read_bytes() for path in files if path not in (day.keys, day.db.with_name("truth.json"))}
     assert {"orders.duckdb", "orders.duckdb.stdout", "orders.duckdb.stderr"} <= contents.keys()
     contents |= {table: repr(rows(day.db, f"FROM {table}")).encode() for table in (*TABLES, "orders", "fills")}
+    tls = {line.split()[2] for line in day.keys.read_text().splitlines() if not line.startswith("#")}
+    assert len(tls) > 40
     for name, content in contents.items():
-        assert [secret for secret in secrets if secret.encode() in content] == [], name
+        assert [secret for secret in secrets | tls if secret.encode() in content] == [], name
+    everything = wire + b"".join(contents.values())
+    assert [secret for secret in tls if secret.encode() in wire or bytes.fromhex(secret) in everything] == []
 
 
 def test_the_journal_replays_to_the_same_rows(day: Day, tmp_path: Path) -> None:
     again = tmp_path / "again.duckdb"
-    assert sniffer_command("replay", *sorted(Path(f"{day.db}.journal").iterdir()), "--db", again).code == 0
+    journal = sorted(Path(f"{day.db}.journal").iterdir())
+    assert sniffer_command("replay", *journal, "--keylog", day.keys, "--db", again).code == 0
     key = "client_ip, client_port, server_ip, server_port, opened_at"
     for table in EVENTS:
         sql = f"SELECT {key}, * EXCLUDE (connection_id) FROM {table} JOIN (SELECT connection_id, {key} FROM connections)"
