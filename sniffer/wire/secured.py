@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sniffer.wire.conversation import Conversation, Delivery, Waiting
 
 NO_KEY_LOG: Final = "TLS, and no key log is read"
+_HANDSHAKE_BYTES: Final = 1 << 14
+"""Held for a handshake that is of use without keys, too: it names host, version and suite."""
 UNFINISHED: Final = "the TLS handshake was not finished"
 _WITHOUT_KEYS: Final = frozenset((NO_LINE, NOT_SEEN, NOT_SEEN_TLS12, DAMAGED))
 """Reasons that come of what the key log lacks."""
@@ -51,12 +53,15 @@ class Secured:
     @property
     def unreadable_reason(self) -> str | None:
         """Why no messages can be read; None: they can."""
-        reason = self.layer.unreadable_reason
+        layer = self.layer
+        if self._ended and layer.client_random is not None and layer.version is None:
+            return UNFINISHED
+        reason = layer.unreadable_reason
         if self._keylog is None:
             return NO_KEY_LOG if reason is None or reason in _WITHOUT_KEYS else reason
         if reason in _WITHOUT_KEYS:
             return self._keylog.trouble or reason
-        unfinished = UNFINISHED if self._ended and self.layer.version is None else None
+        unfinished = UNFINISHED if self._ended and layer.version is None else None
         return reason or unfinished or self.plain.unreadable_reason
 
     def held_bytes(self) -> int:
@@ -78,7 +83,7 @@ class Secured:
                 out += plain.feed(*layer.retry(), waiting)
             self._ended = True
             out += plain.feed(*layer.give_up(last.time, self.unreadable_reason or last.reason), waiting)
-        elif last is not None and self._keylog is None and layer.waiting:
+        elif last is not None and self._keylog is None and (layer.waiting or layer.held_bytes() > _HANDSHAKE_BYTES):
             out += plain.feed(*layer.give_up(time_of(last), NO_KEY_LOG), waiting)
         return out
 

@@ -78,8 +78,10 @@ class TlsLayer:
 
     @property
     def keyless(self) -> tuple[Sender, ...]:
-        """Whose records are held until the key log has their keys."""
-        return tuple(side.sender for side in (self._client, self._server) if side.waiting)
+        """Whose records are held until the key log has their keys, or those of what the other side has to say first."""
+        if not self.waiting:
+            return ()
+        return tuple(side.sender for side in (self._client, self._server) if side.waiting or side.stalled)
 
     def withhold(self, senders: tuple[Sender, ...]) -> None:
         """Hold the application data of `senders` as if the key log had no keys for it; none: `retry` goes on with it."""

@@ -94,6 +94,11 @@ class SideReader:
         return search is not None and search.held_bytes > 0 and self._recovery.may_get_keys(search)
 
     @property
+    def stalled(self) -> bool:
+        """Whether records are held until the other side has said more."""
+        return bool(self._held)
+
+    @property
     def busy(self) -> bool:
         """Whether a search goes on, slice by slice."""
         return self._search is not None and self._search.busy
