@@ -50,3 +50,45 @@ SELECT
 FROM fills
 GROUP BY ALL
 ORDER BY ALL;
+
+-- Was everything seen? One row for each minute (UTC) of each connection's life. A loss without a connection (the kernel's, the
+-- journal's) counts for every connection of its capture; bytes and messages count in the first of the minutes that a loss spans.
+-- A loss of nothing (checksums that nobody could verify) is a remark, and leaves a minute complete.
+CREATE OR REPLACE VIEW completeness AS
+WITH lives AS (
+    SELECT
+        connections.connection_id, capture_id, venue, host, readable,
+        opened_at AS opened, coalesce(closed_at, captures.ended_at, opened_at) AS closed
+    FROM connections LEFT JOIN captures USING (capture_id)
+),
+troubles AS (
+    SELECT connection_id, coalesce(from_time, to_time) AS since, coalesce(to_time, from_time) AS until, bytes, messages
+    FROM losses
+    WHERE connection_id IS NOT NULL AND (bytes IS DISTINCT FROM 0 OR messages IS DISTINCT FROM 0)
+    UNION ALL
+    SELECT lives.connection_id, greatest(opened, coalesce(from_time, to_time, opened)),
+        least(closed, coalesce(to_time, from_time, closed)), bytes, messages
+    FROM losses JOIN lives USING (capture_id)
+    WHERE losses.connection_id IS NULL AND (bytes IS DISTINCT FROM 0 OR messages IS DISTINCT FROM 0)
+        AND coalesce(from_time, opened) <= closed AND coalesce(to_time, closed) >= opened
+),
+minutes AS (
+    SELECT connection_id, venue, host, readable, unnest(generate_series(
+        date_trunc('minute', opened::TIMESTAMP), date_trunc('minute', greatest(opened, closed)::TIMESTAMP), INTERVAL 1 MINUTE
+    )) AS minute
+    FROM lives
+),
+lost AS (
+    SELECT connection_id, bytes, messages, date_trunc('minute', since::TIMESTAMP) AS first, unnest(generate_series(
+        date_trunc('minute', since::TIMESTAMP), date_trunc('minute', greatest(since, until)::TIMESTAMP), INTERVAL 1 MINUTE
+    )) AS minute
+    FROM troubles
+)
+SELECT
+    minute, venue, connection_id, host, readable,
+    count(lost.connection_id) AS losses,
+    coalesce(sum(lost.bytes) FILTER (minute = first), 0)::BIGINT AS lost_bytes,
+    coalesce(sum(lost.messages) FILTER (minute = first), 0)::BIGINT AS lost_messages,
+    readable AND count(lost.connection_id) = 0 AS complete
+FROM minutes LEFT JOIN lost USING (connection_id, minute)
+GROUP BY minute, venue, connection_id, host, readable;

@@ -23,6 +23,7 @@ LAYERS = [
         "sniffer.replay",
         "sniffer.doctor",
         "sniffer.execute",
+        "sniffer.losses",
         "sniffer.export_capture",
         "sniffer.report",
         "sniffer.table",
