@@ -15,6 +15,8 @@ ENCRYPTED_EXTENSIONS: Final = 8
 FINISHED: Final = 20
 KEY_UPDATE: Final = 24
 
+_MAX_MESSAGE: Final = 1 << 17
+"""Longer ones are lies, or not handshake messages: OpenSSL takes chains of certificates up to 100 kB."""
 _PARSED: Final = frozenset({CLIENT_HELLO, SERVER_HELLO, ENCRYPTED_EXTENSIONS})
 _RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 """SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3)."""
@@ -172,15 +174,24 @@ class Handshake:
         self._skip = 0  # bytes left of a message that is not looked into,
         self._skipped = 0  # and its type
 
+        self.broken = False
+        """What came cannot be handshake messages."""
+
     @property
     def held_bytes(self) -> int:
         """Bytes of a message that is not whole."""
         return len(self._held)
 
+    @property
+    def inside(self) -> bool:
+        """Whether a message is under way."""
+        return bool(self._held or self._skip)
+
     def reset(self) -> None:
         """Bytes were lost: what comes next begins a message, as far as one can tell."""
         self._held.clear()
         self._skip = 0
+        self.broken = False
 
     def feed(self, content: bytes) -> list[tuple[int, bytes]]:
         """(type, body) of the messages that `content` completes; the body is empty where it is not one that is parsed."""
@@ -198,6 +209,9 @@ class Handshake:
             if len(held) < 4:
                 return out
             kind, length = held[0], int.from_bytes(held[1:4])
+            if length > _MAX_MESSAGE:
+                self.broken = True
+                return out
             if kind not in _PARSED or length > self._limit:
                 self._skip, self._skipped = 4 + length, kind
             elif len(held) < 4 + length:

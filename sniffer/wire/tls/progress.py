@@ -96,6 +96,12 @@ class Progress:
         for kind, body in self._messages.feed(content):
             found = self._message(kind, body)
             turn = turn if found is Turn.NONE else found
+        # RFC 8446 section 5.1: a message after which the keys change ends its record. A hello that is waited for does as well.
+        if self._messages.broken or (self._messages.inside and (self.waits or turn is not Turn.NONE)):
+            turn = Turn.LOST
+        if turn is Turn.LOST:
+            self.stop_waiting()
+            self.lost_bytes()
         return turn
 
     def _message(self, kind: int, body: bytes) -> Turn:
@@ -133,8 +139,10 @@ class Progress:
     def _hear(self) -> Turn:
         """The client's hello was answered, or will not be."""
         negotiation = self._negotiation
+        if negotiation.retried and not self._repeated:  # another hello follows
+            return Turn.NONE
         if not negotiation.servers:
-            return Turn.NONE if negotiation.retried and not self._repeated else Turn.LOST
+            return Turn.LOST
         if negotiation.tls13:
             self._wait(lambda: negotiation.extensions_done, self._begin_protected)
         return Turn.NONE
@@ -154,14 +162,14 @@ class Progress:
                 lambda: bool(negotiation.clients) or "client" in negotiation.absent, lambda: self._begin(Stage.HANDSHAKE)
             )
 
-    def change_cipher_spec(self) -> None:
+    def change_cipher_spec(self) -> Turn:
         """ChangeCipherSpec of TLS 1.2: what follows has the keys of the handshake that this side's latest hello belongs to."""
-        negotiation, number = self._negotiation, self.hellos
+        return self._begin(Stage.TLS12)
 
-        def known() -> bool:
-            return bool(negotiation.absent) or min(len(negotiation.clients), len(negotiation.servers)) >= number
-
-        self._wait(known, lambda: self._begin(Stage.TLS12))
+    def wait_for_extensions(self) -> None:
+        """Whether the server takes early data must be known before anything of the client is found."""
+        if self._sender == "client" and self.stage is Stage.HELLO and not self._negotiation.extensions_done:
+            self._wait(lambda: self._negotiation.extensions_done, lambda: Turn.NONE)
 
     def refuse(self) -> None:
         """The server refuses to renegotiate."""

@@ -143,6 +143,8 @@ class SideReader:
     def resume(self) -> list[Item]:
         """The other side, or the key log, has said more, or a search goes on: the plaintext that comes of it."""
         out = self._out = []
+        if self._negotiation.unreadable is not None and self._over is None:
+            self._stop(self._negotiation.unreadable)
         search = self._search
         if search is not None:
             known = search.candidates
@@ -181,6 +183,7 @@ class SideReader:
         """Nothing more of this side can be read."""
         self._over = reason
         self._opener = None
+        self._progress.lost_bytes()
         if self._search is not None:
             self._lose(self._search.drop(), reason)
             self._search = None
@@ -336,11 +339,11 @@ class SideReader:
     # --- holes and searches ----------------------------------------------------------------------------------------------
 
     def _gap(self, gap: Gap) -> bool:
-        if self._over is not None:
-            return True
-        if not self._may_go_on():
+        if self._over is None and not self._may_go_on():
             self._hold_first([gap])
             return False
+        if self._over is not None:
+            return True
         length, record = gap.length, self._record
         if self._search is not None:
             return self._run_ends(self._search, gap)
@@ -461,6 +464,7 @@ class SideReader:
             self._out.append(Gap(self._offset, end.time, None, self._search.reason))
         self._over = self._over or self.unreadable_reason or AFTER_CLOSE  # as it was while there was a search
         self._search = None
+        self._progress.lost_bytes()
         self._give_up_extensions()
         self._out.append(End(self._offset, end.time, end.orderly, end.reason))
         return True

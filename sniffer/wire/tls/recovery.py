@@ -68,12 +68,12 @@ class Recovery:
     def _stages(self) -> list[Stage]:
         """The stages whose keys the key log has to give."""
         stage, tls13 = self._progress.stage, self._negotiation.tls13
-        if stage is Stage.HELLO:
-            if tls13 is None:
-                return [Stage.TLS12, Stage.APPLICATION]
-            return [Stage.HANDSHAKE, Stage.APPLICATION] if tls13 else [Stage.TLS12]
-        order = [Stage.EARLY, Stage.HANDSHAKE, Stage.APPLICATION]
-        stages: list[Stage] = order[order.index(stage) :] if stage in order else [stage]
+        later: list[Stage] = [Stage.HANDSHAKE, Stage.APPLICATION]
+        if stage is Stage.HELLO:  # the version may not be known yet; without the server's hello TLS 1.2 has no keys
+            return [Stage.TLS12] if tls13 is False else later if tls13 else [Stage.TLS12, *later]
+        stages: list[Stage] = (
+            [stage, *later] if stage is Stage.EARLY else later[later.index(stage) :] if stage in later else [stage]
+        )
         return stages if self.keys is None else stages[1:]
 
     def may_get_keys(self, search: Search) -> bool:

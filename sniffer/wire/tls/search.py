@@ -16,7 +16,7 @@ import re
 from typing import Final, NamedTuple
 
 from sniffer.wire.stream import Data
-from sniffer.wire.tls.negotiation import Candidate
+from sniffer.wire.tls.negotiation import Candidate, Stage
 from sniffer.wire.tls.protection import APPLICATION_DATA, HEAD, MAX_BODY_12, MAX_BODY_13
 from sniffer.wire.tls.suites import Suite
 
@@ -255,7 +255,8 @@ class Search:
         out = []
         for trial in self._trials:
             room = self._room(trial.candidate, smallest)
-            if not trial.candidate.opener.exact and (room is None or trial.step <= room):
+            many = trial.candidate.stage in (Stage.APPLICATION, Stage.TLS12)  # a handshake has but a few records
+            if many and not trial.candidate.opener.exact and (room is None or trial.step <= room):
                 out.append(trial)
         return out
 

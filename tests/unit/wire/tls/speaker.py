@@ -248,6 +248,8 @@ class Talk:
                 self.write("client", keys.protect(DATA, part), part if accepted and early_logged else None)
         if retry:
             self.clear("server", HANDSHAKE, server_hello(RETRY, self.suite, tls13=True), piece)
+            if compat:
+                self.clear("server", CCS, b"\1")
             self.clear("client", HANDSHAKE, client_hello(self.client_random, filler=filler), piece)
         self.clear("server", HANDSHAKE, server_hello(self.server_random, self.suite, tls13=True), piece)
         if compat:
