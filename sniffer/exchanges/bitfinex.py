@@ -36,7 +36,7 @@ from sniffer.exchanges.base import (
     always,
     never,
 )
-from sniffer.exchanges.bitfinex_orders import PLACE, Notices, add_each, add_order, add_trade
+from sniffer.exchanges.bitfinex_orders import PLACE, FindAsked, Notices, add_each, add_order, add_trade
 from sniffer.exchanges.bitfinex_requests import ACTIONS, ORDER_QUERY, REST, SEVERAL, TRADE_QUERY, Asked, Call, ask
 from sniffer.exchanges.calls import Calls
 from sniffer.exchanges.jsontext import Row, parse
@@ -140,7 +140,7 @@ class BitfinexDecoder:
         data = document[2] if len(document) > 2 else None
         rows = Rows(message, NAME, self.account)
         if name == "n":
-            return self._notice(rows, data, self._asked)
+            return self._notice(rows, data, self._asked.take)
         if type(name) is not str or name not in _ADDERS:
             return None
         problem = _ADDERS[name](rows, data)
@@ -151,8 +151,8 @@ class BitfinexDecoder:
         return rows.decoded(UPDATE, problem)
 
     @staticmethod
-    def _notice(rows: Rows, data: Any, asked: Asked) -> Decoded | None:
-        notices = Notices(rows, asked.take)
+    def _notice(rows: Rows, data: Any, asked: FindAsked) -> Decoded | None:
+        notices = Notices(rows, asked)
         notices.read(data)
         if not (rows.orders or notices.problem):
             return None
@@ -190,11 +190,8 @@ class BitfinexDecoder:
                 raise Broken("an answer that is no array")
             if document[:1] == ["error"]:
                 return self._refused(rows, call, document)
-            asked = Asked()
-            asked.put(list(call.orders))
-            return self._notice(rows, document, asked) or rows.decoded(
-                RESPONSE, "an answer to an order call that names no order"
-            )
+            decoded = self._notice(rows, document, call.asked)
+            return decoded or rows.decoded(RESPONSE, "an answer to an order call that names no order")
         add = add_trade if TRADE_QUERY.fullmatch(call.path) else _queried if ORDER_QUERY.fullmatch(call.path) else None
         if add is None:
             return None

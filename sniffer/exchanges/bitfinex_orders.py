@@ -6,8 +6,9 @@ rest-auth-trades), https://docs.bitfinex.com/docs/flag-values
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sniffer.exchanges.base import RESPONSE, UPDATE, Rows
 from sniffer.exchanges.fields import (
@@ -71,8 +72,12 @@ LIQUIDITY: Final = {1: "maker", -1: "taker"}
 ANSWERED: Final = {"on-req": PLACE, "ou-req": AMEND, "oc-req": CANCEL, "oc_multi-req": CANCEL}
 SEVERAL: Final = "ox_multi-req"
 """The notification whose INFO holds notifications."""
+_STATUS: Final = ORDER.index("STATUS")
 _SECONDS_BELOW: Final = 10**11
 """Notifications come in milliseconds, some in seconds: as milliseconds, so small a number would be in March 1973."""
+
+FindAsked: TypeAlias = Callable[[str, str | None, str | None], OrderEvent | None]
+"""The order of a request, by its action, order id and client order id."""
 
 
 def named(fields: tuple[str, ...], array: Any) -> Row:
@@ -179,9 +184,9 @@ def add_each(rows: Rows, arrays: Any, add: Any) -> str | None:
 
 
 class Notices:
-    """Reads notifications. `asked` finds the request that one answers, by action and an id of the order."""
+    """Reads notifications. `asked` finds the request that one answers."""
 
-    def __init__(self, rows: Rows, asked: Any) -> None:
+    def __init__(self, rows: Rows, asked: FindAsked) -> None:
         self._rows = rows
         self._asked = asked
         self.problem: str | None = None
@@ -201,13 +206,13 @@ class Notices:
         orders = info if type(info) is list and info and type(info[0]) is list else [info]
         succeeded = text(row, "STATUS") == "SUCCESS"
         for order in orders:
-            if succeeded and type(order) is list and order:
+            if succeeded and type(order) is list and order[_STATUS : _STATUS + 1] not in ([], [None]):
                 self._guarded(lambda array: add_order(self._rows, array, RESPONSE, action), order)
             else:
                 self._guarded(lambda array: self._told_little(row, action, array, succeeded), order)
 
     def _told_little(self, row: Row, action: str, array: Any, succeeded: bool) -> None:
-        """An answer without a whole order: a refusal, or a success of something that names none."""
+        """An answer whose order array is mostly null: a refusal, or a success that tells ids alone."""
         order = named(ORDER, array if type(array) is list else [])
         ids = {"order_id": identity(order, "ID"), "client_order_id": identity(order, "CID")}
         said: dict[str, Any] = {name: value for name, value in ids.items() if value is not None}
@@ -217,12 +222,17 @@ class Notices:
             said |= {"status_raw": text(row, "STATUS"), "reason": optional_text(row, "TEXT")}
             if action == PLACE:
                 said["status"] = "REJECTED"
-        if asked is None:
-            self._rows.order(RESPONSE, action=action, symbol=optional_text(order, "SYMBOL"), **said)
-        elif action == PLACE:
+            elif asked is not None:  # what the request wanted to change has not changed
+                asked = asked._replace(side=None, price=None, stop_price=None, quantity=None, quantity_unit=None)
+        if asked is not None:
             self._rows.rejoined(asked, **said)
-        else:  # what the request wanted to change has not changed
-            self._rows.rejoined(asked, price=None, stop_price=None, quantity=None, quantity_unit=None, side=None, **said)
+            return
+        said["symbol"] = optional_text(order, "SYMBOL")
+        if action == PLACE:  # a refusal may show what was asked for
+            signed = optional_number(order, "AMOUNT_ORIG")
+            said |= side_and_size(optional_number(order, "AMOUNT") if signed is None else signed)
+            said |= terms(order, "ORDER_TYPE", "FLAGS", "MTS_TIF", "PRICE", "PRICE_AUX_LIMIT")
+        self._rows.order(RESPONSE, action=action, **said)
 
     def _guarded(self, read: Any, value: Any) -> None:
         """One order or notification of several; the others stay."""

@@ -39,6 +39,17 @@ class Call(NamedTuple):
     orders: tuple[OrderEvent, ...]
     account: str | None
 
+    def asked(self, action: str, order_id: str | None, client_order_id: str | None) -> OrderEvent | None:
+        """The order that its answer names; the only one, if the answer names none."""
+        if order_id is None and client_order_id is None:
+            return self.orders[0] if len(self.orders) == 1 else None
+        for order in self.orders:
+            if order.action == action and (
+                order.order_id == order_id if order_id is not None else order.client_order_id == client_order_id
+            ):
+                return order
+        return None
+
 
 class Asked:
     """The requests of a connection that await their notifications, each by what it asks and the ids that it names."""

@@ -245,8 +245,10 @@ def answer(rows: Rows, call: Call, body: Row) -> str | None:
 def _accept(rows: Rows, asked: OrderEvent | None, action: str, body: Row) -> None:
     told = body.get("success_response")
     if type(told) is not dict:
-        raise Broken("field success_response: no object")
-    said: dict[str, Any] = {"order_id": text(told, "order_id")}
+        if action == PLACE or told is not None:
+            raise Broken("field success_response: no object")
+        told = {}  # an edit that succeeded may say no more than that
+    said: dict[str, Any] = {} if not told else {"order_id": text(told, "order_id")}
     if told.get("product_id"):
         said["symbol"] = text(told, "product_id")
     if told.get("client_order_id"):

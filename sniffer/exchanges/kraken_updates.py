@@ -63,7 +63,7 @@ class Updates:
 
     def _execution(self, rows: Rows, order_id: str, row: Row) -> None:
         execution = text(row, "exec_type")
-        raw = optional_text(row, "order_status")
+        raw = optional_text(row, "order_status") or (execution if execution in STATUSES else None)
         said = terms_v2(row, self._unit)
         if "symbol" in row:
             said["symbol"] = text(row, "symbol")

@@ -230,10 +230,22 @@ def test_a_refusal_is_joined_by_client_id() -> None:
 
 def test_a_refusal_whose_request_was_not_seen() -> None:
     (row,) = last(("server", [0, "n", notice("on-req", REFUSED, "ERROR", "no", mts=1741064767.25)])).orders
-    assert shown(row, *IDS, "symbol", "status") == ("place", None, str(CID), "tADAUST", "REJECTED")
+    assert shown(row, *IDS, *TERMS, "status") == ("place", None, str(CID), *LIMIT, "REJECTED")
     assert row.exchange_time == 1_741_064_767_250_000_000
     (row,) = last(("server", [0, "n", notice("on-req", None, "FAILURE", "no")])).orders
     assert shown(row, *IDS, "status", "status_raw") == ("place", None, None, "REJECTED", "FAILURE")
+
+
+def test_a_success_may_tell_ids_alone() -> None:
+    request = [0, "oc", None, {"cid": CID, "cid_date": "2025-03-04"}]
+    for info, order_id in (([None, None, CID, *[None] * 20], None), ([ID, None, None, *[None] * 20], str(ID))):
+        decoded = last(("client", request), ("server", [0, "n", notice("oc-req", info, text="Submitted for cancellation")]))
+        assert [shown(row, "action", "order_id", "status", "reason") for row in decoded.orders] == [
+            ("cancel", order_id, None, None)
+        ]
+        assert decoded.problem is None
+    (row,) = last(("client", {"id": ID}, CANCEL), ("server", notice("oc-req", []), CANCEL)).orders
+    assert shown(row, *IDS, "kind") == ("cancel", str(ID), None, "response")
 
 
 @pytest.mark.parametrize(("name", "kind", "action"), [("ou", "ou-req", "amend"), ("oc", "oc-req", "cancel")])

@@ -310,9 +310,10 @@ def test_a_refused_order_comes_with_status_200() -> None:
 
 def test_edits() -> None:
     edit = {"order_id": ORDER_ID, "price": "0.75", "size": "3"}
-    done = {"success": True, "success_response": {"order_id": ORDER_ID}}
-    (row,) = last(("client", edit, EDIT), ("server", done, EDIT)).orders
-    assert shown(row, *IDS, "price", "status") == ("amend", ORDER_ID, None, Decimal("0.75"), None)
+    errors = [{"edit_failure_reason": "UNKNOWN_EDIT_ORDER_FAILURE_REASON"}]
+    for done in ({"success": True, "success_response": {"order_id": ORDER_ID}}, {"success": True, "errors": errors}):
+        (row,) = last(("client", edit, EDIT), ("server", done, EDIT)).orders
+        assert shown(row, *IDS, "price", "status", "reason") == ("amend", ORDER_ID, None, Decimal("0.75"), None, None)
     failed = {"success": False, "errors": [{"edit_failure_reason": "ONLY_OPEN_ORDERS_CAN_BE_EDITED"}]}
     (row,) = last(("client", edit, EDIT), ("server", failed, EDIT)).orders
     assert shown(row, *IDS, "price", "quantity", "status", "reason") == (

@@ -416,10 +416,15 @@ def test_what_may_have_changed_unseen_is_not_repeated(between: JSON) -> None:
     assert [shown(row, "price", "symbol") for row in decoded.orders] == [(None, None)]
 
 
-@pytest.mark.parametrize("status", ["suspended", None])
-def test_an_unknown_status_is_kept_raw(status: str | None) -> None:
-    (row,) = last(("server", executions(pending(order_status=status)))).orders
-    assert shown(row, "status", "status_raw") == (None, status)
+def test_an_unknown_status_is_kept_raw() -> None:
+    (row,) = last(("server", executions(pending(order_status="suspended")))).orders
+    assert shown(row, "status", "status_raw") == (None, "suspended")
+
+
+def test_an_execution_type_tells_the_state_where_nothing_else_does() -> None:
+    for execution, status in (("canceled", "CANCELED"), ("amended", None)):
+        (row,) = last(("server", executions({"order_id": ORDER_ID, "exec_type": execution, "timestamp": AT}))).orders
+        assert shown(row, "status", "status_raw") == (status, execution if status else None)
 
 
 @pytest.mark.parametrize(
