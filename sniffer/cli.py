@@ -163,6 +163,7 @@ def record(
     Takes root or CAP_NET_RAW; under sudo all but the capture itself runs as the caller. `sniffer doctor` says whether this
     machine can capture.
     """
+    from sniffer.exchanges.own import check_declared
     from sniffer.report import summary_lines
     from sniffer.sidecar import record as run
 
@@ -179,6 +180,7 @@ def record(
         journal_sync=journal_sync,
         log_format=log_format,
     )
+    check_declared(settings.venues)
     summary = run(settings, interface, user=user)
     for line in summary_lines(summary, str(settings.db)):
         print(line)
@@ -204,10 +206,12 @@ def replay(
     FILE is pcap or pcapng, also gzip; - is standard input. Several files, merged by time, are one capture. Loading a capture
     again changes nothing; one that has grown is continued.
     """
+    from sniffer.exchanges.own import check_declared
     from sniffer.replay import replay_files
     from sniffer.report import summary_lines
 
     settings = load_settings(config, db=db, keep=keep, hosts=host, ports=port, keylog=keylog)
+    check_declared(settings.venues)
     try:
         summary = replay_files(files, settings, replace=replace, say=_say)
     except KeyboardInterrupt:
@@ -343,6 +347,7 @@ def decode(
         str | None,
         typer.Option("--http", help='The payloads are bodies of this call, as "POST /api/v3/order".', metavar="CALL"),
     ] = None,
+    config: Config = None,
 ) -> None:
     """Decode message payloads, and print a JSON object for each row.
 
@@ -356,6 +361,7 @@ def decode(
     from sniffer.exchanges import by_name
     from sniffer.exchanges import decode as engine
     from sniffer.exchanges.base import ConnectionFacts
+    from sniffer.exchanges.own import use_own_venues
 
     if not venue:
         raise UsageError("--venue is missing; it names the exchange, as binance-spot")
@@ -368,6 +374,7 @@ def decode(
         problems += 1
         _say(f"{file}: {reason}")
 
+    use_own_venues(load_settings(config).venues)
     whose = by_name(venue)
     facts = ConnectionFacts(name_of=partial(account_name, account_salt()))
     if files:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -87,6 +87,7 @@ class Settings:
     account: str | None = None
     keylog: tuple[Path, ...] = ()
     keylog_dir: Path = Path("/run/sniffer/keys")
+    venues: Mapping[str, Any] | None = None
     limits: Limits = field(default_factory=Limits)
 
 
@@ -203,6 +204,13 @@ def _size(least: int) -> Callable[[Any], int]:
     return check
 
 
+def _venues(table: Any) -> Mapping[str, Any]:
+    """The `[venues]` table, as it stands: `exchanges/declaration.py` reads it."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{table!r} is no table, as [venues.NAME] begins one; docs/own-venue.md shows the form")
+    return table
+
+
 def _limits(table: Any) -> Limits:
     """The `[limits]` table: byte and count limits as they are, times in nanoseconds."""
     if isinstance(table, Limits):
@@ -235,6 +243,7 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "account": _name,
     "keylog": _paths,
     "keylog_dir": _path,
+    "venues": _venues,
     "limits": _limits,
 }
 

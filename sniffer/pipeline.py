@@ -17,6 +17,7 @@ from sniffer.capture.journal import Bookmark
 from sniffer.config import SECOND, Settings, account_name, account_salt
 from sniffer.errors import DamagedCapture, UsageError
 from sniffer.examine import Examiner
+from sniffer.exchanges.own import use_own_venues
 from sniffer.keys import Keys
 from sniffer.model import Batch, CaptureRow, ConnectionRow, Loss, Packet, Position
 from sniffer.snapshot import Snapshot, Snapshots
@@ -97,6 +98,7 @@ class Pipeline:
         self._target = target
         self._settings = settings
         self._publish_interval = publish_interval
+        use_own_venues(settings.venues)
         self._watch = watch_filter(settings.hosts, settings.ports)
         self._snapshots: Snapshots | None = None
         self._resumed: Snapshot | None = None

@@ -29,7 +29,7 @@ from typing import Any, Final, NamedTuple
 from sniffer import __version__
 from sniffer.capture.journal import Bookmark
 from sniffer.config import Settings
-from sniffer.exchanges import VENUES
+from sniffer.exchanges import venues
 from sniffer.exchanges.base import Venue
 
 SUFFIX: Final = ".snapshot"
@@ -79,7 +79,7 @@ class Snapshots:
         """`journal`: the uuid of the journal. `settings`: what is decoded, and how, must be as it was. `say` gets a line for
         each snapshot that is refused or cannot be written.
         """
-        decoded = (settings.keep, settings.hosts, settings.ports, settings.account)
+        decoded = (settings.keep, settings.hosts, settings.ports, settings.account, settings.venues)
         self._folder = folder
         self._shared = shared
         self._say = say
@@ -184,7 +184,7 @@ class _Pickler(pickle.Pickler):
     def __init__(self, out: io.BytesIO, shared: Mapping[str, object]) -> None:
         super().__init__(out, protocol=5)
         self._names = {id(value): name for name, value in shared.items() if value is not None}
-        self._names |= {id(venue): f"venue {venue.name}" for venue in VENUES}
+        self._names |= {id(venue): f"venue {venue.name}" for venue in venues()}
 
     def persistent_id(self, obj: object) -> str | None:
         return self._names.get(id(obj))
@@ -226,7 +226,7 @@ def _method(owner: object, name: str) -> Any:
 
 
 def _venue(name: str) -> Venue:
-    found = next((venue for venue in VENUES if venue.name == name), None)
+    found = next((venue for venue in venues() if venue.name == name), None)
     if found is None:
         raise Refused(f"it holds the venue {name[:40]}")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from sniffer.errors import UsageError
@@ -23,6 +24,7 @@ from sniffer.exchanges import (
     okx,
 )
 from sniffer.exchanges.base import Venue
+from sniffer.exchanges.declared import Place
 from sniffer.exchanges.redact import UNKNOWN_VENUE
 from sniffer.model import Sender
 
@@ -46,22 +48,37 @@ VENUES: Final[tuple[Venue, ...]] = (
 )
 
 
+_own: list[Venue] = []
+_places: list[tuple[Place, Venue]] = []
+
+
+def use(own: Iterable[Venue], places: Iterable[tuple[Place, Venue]] = ()) -> None:
+    """Make `own` the user's venues, and `places` those that the user adds to known ones; `own.py` finds both."""
+    _own[:], _places[:] = own, places
+
+
+def venues() -> tuple[Venue, ...]:
+    """All venues, the user's first: where the user names a host, the user knows best."""
+    return (*_own, *VENUES)
+
+
 def venue_of(host: str | None, path: str | None, port: int | None) -> Venue | None:
     """The venue that a connection's handshake names: host (without port), path of the upgrade request, and server port."""
-    return next((venue for venue in VENUES if venue.recognises(host, path, port)), None)
+    placed = next((venue for place, venue in _places if place.holds(host, path, port)), None)
+    return placed or next((venue for venue in venues() if venue.recognises(host, path, port)), None)
 
 
 def guess_venue(sender: Sender, payload: bytes) -> Venue | None:
     """The venue whose order messages look like this one; for connections that their host does not tell."""
-    return next((venue for venue in VENUES if venue.looks_like(sender, payload)), None)
+    return next((venue for venue in venues() if venue.looks_like(sender, payload)), None)
 
 
 def by_name(name: str) -> Venue:
     """The venue of that name. Raises `UsageError` with the list of names for any other."""
-    for venue in VENUES:
+    for venue in venues():
         if venue.name == name:
             return venue
-    raise UsageError(f"--venue {name}: no such venue; known are {', '.join(venue.name for venue in VENUES)}")
+    raise UsageError(f"--venue {name}: no such venue; known are {', '.join(venue.name for venue in venues())}")
 
 
 def redact(venue: Venue | None, sender: Sender, text: str) -> str:

@@ -58,6 +58,8 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         account = "main"
         keylog = ["/srv/keys", "~/more.log"]
         keylog_dir = "/srv/keys"
+        [venues.okx]
+        ports = [9001]
         [limits]
         fragments = 7
         """,
@@ -75,6 +77,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         account="main",
         keylog=(Path("/srv/keys"), Path("~/more.log").expanduser()),
         keylog_dir=Path("/srv/keys"),
+        venues={"okx": {"ports": [9001]}},
         limits=Limits(fragments=7),
     )
     assert load_settings(file) == wanted
