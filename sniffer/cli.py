@@ -419,20 +419,29 @@ def execute(
     run_command(command, folder, _say)
 
 
-@app.command(cls=_Command, epilog="\b\nExample:\n  sniffer doctor -i eth0")
+@app.command(
+    cls=_Command,
+    epilog="\b\nExamples:\n  sniffer doctor -i eth0\n  sudo sniffer doctor --user trader --keylog /run/sniffer/keys",
+)
 def doctor(
     interface: Annotated[str | None, typer.Option("-i", "--interface", help="Interface to look at.", metavar="NAME")] = None,
+    keylog: KeyLogs = None,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", help="As whom the strategies run [under sudo: the caller].", metavar="NAME"),
+    ] = None,
     db: Db = None,
     config: Config = None,
 ) -> None:
-    """Check whether this machine can capture, and say what to do.
+    """Check whether this machine can capture and read, and say what to do.
 
-    A line begins with OK, WARN or FAIL; the exit code is 1 if one fails.
+    Looks at privilege, interfaces, folders and key logs, and at each connection in the last minutes of a recording. A line
+    begins with OK, WARN or FAIL; the exit code is 1 if one fails.
     """
     from sniffer.doctor import checks
 
     bad = False
-    for check in checks(load_settings(config, db=db), interface):
+    for check in checks(load_settings(config, db=db, keylog=keylog), interface, user):
         print(f"{check.state:<5} {check.text}")
         bad = bad or check.state == "FAIL"
     if bad:
