@@ -30,6 +30,8 @@ _FORMER: Final = 4
 """Files that were renamed or deleted under a name given, and may still be written: so many are kept open."""
 _HEAD: Final = 256
 """Bytes at a file's beginning by which it is recognised: another file may get its inode, or it may be written anew."""
+_LINE: Final = 512
+"""No line is longer."""
 _TOLD: Final = 1000
 """Warnings that are remembered, so as to be given once."""
 
@@ -187,7 +189,8 @@ class KeyLogFiles:
         if status.st_size > FILE_BYTES:
             file.position = status.st_size - FILE_BYTES
             self._tell(path, f"a key log of {status.st_size:,} bytes: only its last {FILE_BYTES:,} are read; rotate it")
-        if status.st_size and not _LOOKS_RIGHT(os.pread(descriptor, CHUNK_BYTES, 0)):
+        beginning = os.pread(descriptor, CHUNK_BYTES, 0)
+        if (b"\n" in beginning or len(beginning) > _LINE) and not _LOOKS_RIGHT(beginning):
             self._tell(path, "this does not look like a key log; name the file that SSLKEYLOGFILE names")
         return file
 
