@@ -203,6 +203,8 @@ class Negotiation:
         if server is None or suite is None or suite.tls13:
             return []
         client = self.clients[handshake].random if 0 <= handshake < len(self.clients) else None
+        if client is None and (handshake or "client" not in self.absent):
+            return []
         out = []
         for client_random, master in self._secrets(MASTER_SECRET, client):
             if master not in tried:

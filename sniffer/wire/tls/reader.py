@@ -151,22 +151,26 @@ class SideReader:
             self._recovery.refill(search)
             if search.candidates > known:
                 self._dormant = None
-            self._look(at_end=False)
+            if self._may_go_on():
+                self._look(at_end=False)
         self._drain()
         return out
 
     def give_up(self, time: int, reason: str) -> list[Item]:
         """Hold nothing any longer: what is held is lost for `reason`. What comes later is read once its keys are known."""
         out = self._out = []
+        lost: list[Data] = []
         while self._search is not None or self._held:
-            if self._search is None and self._progress.waits:  # for a hello that does not come
+            if self._progress.waits:  # for what the other side does not say
                 self._progress.stop_waiting()
-                self._lose_place(None, reason)
+                if self._search is None:
+                    self._lose_place(None, reason)
+                    self._progress.stop_waiting()
             if self._look(at_end=True):
                 self._drain()
                 continue
             if self._search is not None:
-                self._lose_held(self._search.drop(), time, reason)
+                lost += self._search.drop()
                 self._search.lost_at = None
                 if self._recovery.may_get_keys(self._search):
                     self._dormant = reason
@@ -174,9 +178,10 @@ class SideReader:
                 break
             item = self._take_held()
             if isinstance(item, tuple):
-                self._lose_held([item], time, reason)
+                lost.append(item)
             elif isinstance(item, End):
                 self._end(item)
+        self._lose_held(lost, time, reason)
         return out
 
     def _stop(self, reason: str) -> None:
@@ -222,6 +227,10 @@ class SideReader:
         at, size = 0, len(data)
         while True:
             rest = (offset + at, time, data[at:])
+            if self._over is None and not self._may_go_on():
+                if at < size:
+                    self._hold_first([rest])
+                return at == size
             if self._search is not None:
                 self._find_in(self._search, rest)
                 return True
@@ -230,11 +239,6 @@ class SideReader:
             if self._over is not None:
                 self._lose([rest], self._over)
                 return True
-            if not self._may_go_on():
-                self._hold_first([rest])
-                return False
-            if self._search is not None or self._over is not None:  # that came of going on
-                continue
             if self._skip:
                 taken = min(self._skip, size - at)
                 self._lose([(offset + at, time, data[at : at + taken])], TORN)
@@ -306,7 +310,7 @@ class SideReader:
         elif content == ALERT and len(plain) == 2:
             self._alert(*plain)
         elif content == CHANGE_CIPHER_SPEC and not opener.tls13:
-            self._progress.change_cipher_spec()
+            self._follow(self._progress.change_cipher_spec())
         if self._progress.waits:
             self._opener = None
 
@@ -326,7 +330,7 @@ class SideReader:
         else:
             record.take()
             if kind == CHANGE_CIPHER_SPEC and negotiation.tls13 is False:
-                progress.change_cipher_spec()
+                self._follow(progress.change_cipher_spec())
 
     def _alert(self, level: int, description: int) -> None:
         """RFC 8446 section 6: all but two end the connection; in RFC 5246 section 7.2 the level says so."""
@@ -385,6 +389,7 @@ class SideReader:
         self._opener = None
         if not self._progress.hellos or (self.sender == "server" and self._progress.stage is Stage.HELLO):
             negotiation.hello_lost(self.sender)
+        self._progress.wait_for_extensions()
         self._search = self._recovery.search(at, reason)
         self._dormant = None
         for chunk in self._record.chunks():

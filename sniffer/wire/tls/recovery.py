@@ -106,7 +106,8 @@ class Recovery:
         """Whether application data may have been lost before the record that is found. To be asked before `take`."""
         candidate, sequence, stage = found.candidate, found.sequence, self._progress.stage
         clients, early_data = self._negotiation.clients, self._negotiation.early_data
-        may_send_early = self._sender == "client" and bool(clients) and clients[0].early_data and early_data is not False
+        offered = not clients or clients[0].early_data
+        may_send_early = self._sender == "client" and offered and early_data is not False
         if may_send_early and stage in (Stage.HELLO, Stage.EARLY, Stage.HANDSHAKE) and found.offset != search.lost_at:
             return True
         if candidate.stage is Stage.HANDSHAKE:
