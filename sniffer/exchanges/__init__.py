@@ -10,6 +10,7 @@ from sniffer.exchanges import (
     binance_spot,
     binance_usdm,
     bitfinex,
+    bitmart,
     bitmex,
     bybit,
     coinbase_advanced,

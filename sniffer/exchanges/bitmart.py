@@ -1,0 +1,252 @@
+"""BitMart: spot and margin, and futures (v2), over websocket and REST.
+
+Hosts      ws-manager-compress.bitmart.com/user?protocol=1.1 (spot), openapi-ws-v2.bitmart.com/user?protocol=1.1 (futures), the
+           same with /api (market data); api-cloud.bitmart.com and api-cloud-v2.bitmart.com (REST), and the demo environment.
+Channels   Spot {"table": "spot/user/order" or "spot/user/orders", "data": [order]}; futures {"group": "futures/order", "data":
+           [{"action", "order"}]}. Orders are placed over REST alone: {"code": 1000, "message", "trace", "data"}.
+Markers    /order in the channel's name. A subscription's answer has it too, under `topic` or `action`.
+Identity   An order: `order_id`. A fill: `detail_id` on spot, `lastTradeID` of `last_trade` on futures.
+Times      Milliseconds, as text or numbers.
+Pitfalls   - Spot messages are raw deflate in binary frames, each on its own.
+           - A push holds the order's latest fill, also when nothing new was filled: the same fill is then told again.
+           - A futures side is a number that opens or closes a position; 1 and 2 buy. `size` counts contracts.
+           - A market order to buy on spot is for `notional`, in quote currency.
+           - A refusal is a `code` other than 1000, in a batch inside `data` too.
+           - A login's key and signature stand in a list: {"op": "login", "args": [key, timestamp, sign]}, futures "access".
+Docs       https://developer-pro.bitmart.com/en/spot/, https://developer-pro.bitmart.com/en/futuresv2/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from sniffer.exchanges import bitmart_orders, bitmart_requests
+from sniffer.exchanges.accounts import Accounts
+from sniffer.exchanges.base import (
+    JOINED_BYTES,
+    LOGIN,
+    REQUEST,
+    RESPONSE,
+    UPDATE,
+    ConnectionFacts,
+    Decoded,
+    Rows,
+    always,
+    never,
+)
+from sniffer.exchanges.bitmart_requests import ACTIONS, REST, Request, changes_orders
+from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.inflate import inflate, inflated
+from sniffer.exchanges.jsontext import Row, parse, parse_object
+from sniffer.exchanges.numbers import Broken
+from sniffer.exchanges.redact import Secrets
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+
+NAME: Final = "bitmart"
+HOSTS: Final = (
+    "ws-manager-compress.bitmart.com", "openapi-ws-v2.bitmart.com", "openapi-ws.bitmart.com", "openapi-wsdemo-v2.bitmart.com",
+    "api-cloud.bitmart.com", "api-cloud-v2.bitmart.com", "demo-api-cloud-v2.bitmart.com",
+)  # fmt: skip
+_WS_PATHS: Final = ("/user?protocol=1.1", "/api?protocol=1.1")
+
+_CLIENT_KINDS: Final = frozenset(("web", "ios", "android"))
+
+
+def _is_public(name: str) -> bool:
+    """Of what stands in `args`: channels have a slash, a login's time is digits and its device a word; the rest is secret."""
+    return "/" in name or name.isdigit() or name in _CLIENT_KINDS
+
+
+_SECRETS: Final = Secrets(("X-BM-KEY", "X-BM-SIGN", "Authorization", "Cookie"), channels=("args",), public=_is_public)
+_LOGIN: Final = re.compile(rb'"(?:op|action)"\s*:\s*"(?:login|access)"')
+_OWN_PUSH: Final = re.compile(rb'"table"\s*:\s*"spot/user/orders?"|"group"\s*:\s*"futures/order"')
+_SPOT: Final = ("spot/user/order", "spot/user/orders")
+_FUTURES: Final = "futures/order"
+
+
+def marked(payload: bytes) -> bool:
+    """Whether a message of the server may be about orders: no channel of market data has a name with this in it."""
+    return b"/order" in payload
+
+
+class BitmartDecoder:
+    """Decodes one connection; remembers the calls that await an answer."""
+
+    __slots__ = ("_accounts", "_calls")
+
+    def __init__(self, facts: ConnectionFacts) -> None:
+        self._accounts = Accounts(facts)
+        self._calls: Calls[Request] = Calls()
+
+    @property
+    def account(self) -> str | None:
+        """As `Decoder.account`."""
+        return self._accounts.current
+
+    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
+        """As `Decoder.wanted`. What a client says is little, and its login tells whose the connection is."""
+        if opcode == OPCODE_TEXT:
+            return always if sender == "client" else marked
+        if opcode == OPCODE_BINARY:
+            return always if sender == "client" else inflated(marked)
+        return always if opcode == OPCODE_HTTP else never
+
+    def decode(self, message: Message) -> Decoded | None:
+        """As `Decoder.decode`."""
+        try:
+            if message.opcode == OPCODE_HTTP:
+                return self._http(message)
+            if message.sender == "client":
+                return self._login(message.payload)
+            return self._push(message)
+        except Broken as error:
+            kind = UPDATE if message.opcode != OPCODE_HTTP else REQUEST if message.sender == "client" else RESPONSE
+            return Decoded(kind, [], [], str(error))
+
+    # --- websocket ---
+
+    def _login(self, payload: bytes) -> Decoded | None:
+        """A login, whole or not, is never stored; nothing else that a client says is about orders."""
+        if _LOGIN.search(payload) is None:
+            return None
+        try:
+            args = parse_object(payload).get("args")
+        except Broken:
+            args = None
+        if type(args) is list and args:
+            self._accounts.key(args[0], login=True)
+        return Decoded(LOGIN, [], [])
+
+    def _push(self, message: Message) -> Decoded | None:
+        document = parse_object(inflate(message.payload))
+        channel = document.get("table", document.get("group"))
+        if channel not in _SPOT and channel != _FUTURES:
+            return None
+        data = document.get("data")
+        if type(data) is not list:
+            raise Broken("field data: not a list")
+        rows = Rows(message, NAME, self.account)
+        problem = None
+        for item in data:
+            try:
+                if type(item) is dict and channel == _FUTURES:
+                    item = item.get("order")
+                if type(item) is not dict:
+                    raise Broken("an order that is no object")
+                if channel == _FUTURES:
+                    problem = bitmart_orders.futures_order(rows, UPDATE, item) or problem
+                else:
+                    problem = bitmart_orders.spot_order(rows, item) or problem
+            except Broken as error:
+                problem = problem or str(error)
+        return rows.decoded(UPDATE, problem) if rows.orders or problem else None
+
+    # --- REST ---
+
+    def _http(self, message: Message) -> Decoded | None:
+        head = message.http
+        if head is None:
+            return None
+        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
+
+    def _call(self, message: Message, head: HttpHead) -> Decoded | None:
+        account = self._accounts.key(next((value for name, value in head.headers if name == "x-bm-key"), None))
+        path, _, query = (head.target or "").partition("?")
+        op = REST.get((head.method or "", path))
+        request = Request(op, (), account)
+        try:
+            if op is None and changes_orders(head.method, path):
+                raise Broken(f"an order call that is not known: {head.method} {path}")
+            if op not in ACTIONS:
+                return None
+            body = parse(message.payload) if message.payload.strip() else parameters(query)
+            rows = Rows(message, NAME, account)
+            params = bitmart_requests.listed(body)
+            problem = bitmart_requests.ask(rows, op, path.startswith("/contract/"), params)
+            orders = {order.item: order for order in rows.orders} if len(message.payload) <= JOINED_BYTES else {}
+            joined = tuple(orders.get(item) for item in range(len(params))) if orders else ()
+            request = Request(op, joined, account)
+            return rows.decoded(REQUEST, problem)
+        finally:
+            self._calls.put(head, request)
+
+    def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
+        request = self._calls.take(head)
+        path = (head.target or "").partition("?")[0]
+        op = REST.get((head.method or "", path))
+        if op is None:
+            return None
+        document = parse_object(message.payload)
+        rows = Rows(message, NAME, request.account if request else self.account)
+        if op in ACTIONS:
+            problem = bitmart_requests.answer(rows, op, request, document, (head.status or 0) >= 500)
+            return rows.decoded(RESPONSE, problem or (None if rows.orders else "an answer that names no order"))
+        if document.get("code") != bitmart_requests.DONE:
+            return None
+        return self._told(rows, op, document.get("data"))
+
+    @staticmethod
+    def _told(rows: Rows, op: str, data: Any) -> Decoded | None:
+        """The orders or trades that a query answers with; one that cannot be read leaves the others as they are."""
+        problem = None
+        for row in data if type(data) is list else [data]:
+            try:
+                if type(row) is not dict:
+                    raise Broken("an order that is no object")
+                _READERS[op](rows, row)
+            except Broken as error:
+                problem = problem or str(error)
+        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+
+
+def _spot_order(rows: Rows, row: Row) -> None:
+    bitmart_orders.queried_spot_order(rows, RESPONSE, row)
+
+
+def _futures_order(rows: Rows, row: Row) -> None:
+    bitmart_orders.futures_order(rows, RESPONSE, {**row, "last_trade": None})
+
+
+_READERS: Final[dict[str, Callable[[Rows, Row], None]]] = {
+    bitmart_requests.SPOT_ORDERS: _spot_order,
+    bitmart_requests.SPOT_TRADES: bitmart_orders.queried_spot_trade,
+    bitmart_requests.FUTURES_ORDERS: _futures_order,
+    bitmart_requests.FUTURES_TRADES: bitmart_orders.queried_futures_trade,
+}
+
+
+class Bitmart:
+    """The venue, as in `base.Venue`."""
+
+    name = NAME
+    hosts = HOSTS
+
+    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
+        """By host; and by the paths of its websockets, protocol and all."""
+        return (host or "").lower().rstrip(".") in HOSTS or path in _WS_PATHS
+
+    def looks_like(self, sender: Sender, payload: bytes) -> bool:
+        """By the names of the order channels, in a compressed message too."""
+        if sender == "client":
+            return False
+        try:
+            return _OWN_PUSH.search(inflate(payload)) is not None
+        except Broken:
+            return False
+
+    def decoder(self, facts: ConnectionFacts) -> BitmartDecoder:
+        """A decoder for one connection."""
+        return BitmartDecoder(facts)
+
+    def redact(self, sender: Sender, text: str) -> str:
+        """API keys and signatures, in a login's list and in header lines."""
+        return _SECRETS.text(text)
+
+    def redact_path(self, path: str) -> str:
+        """The secrets of a query; there should be none."""
+        return _SECRETS.target(path)
+
+
+VENUE: Final = Bitmart()
