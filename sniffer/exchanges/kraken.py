@@ -19,7 +19,7 @@ Pitfalls   - Updates carry only what changed: the rest comes from what was said 
            - Requests with `validate` are never placed. `cancel_all_orders_after` sets a timer, and names no order.
            - Prices may be offsets from the market (`limit_price_type` pct, `+5%`): they are no prices, and are left null.
            - `cash_order_qty`, and `viqc` among the flags: the quantity is in quote currency.
-           - Each private request holds a token. It stands for the API key of the REST call that fetched it.
+           - Each private request holds a token. It stands for the API key of the REST call that fetched it, if that was seen.
 Docs       https://docs.kraken.com/exchange/api-reference (spot-websocket-v2, spot-websocket-v1, unified-ws, spot-rest),
            https://github.com/krakenfx/api-specs
 """
@@ -87,9 +87,10 @@ def marked(payload: bytes) -> bool:
 class KrakenDecoder:
     """Decodes one connection; remembers what its orders ask for, and the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_pending", "_unit", "_updates")
+    __slots__ = ("_accounts", "_calls", "_facts", "_pending", "_unit", "_updates")
 
     def __init__(self, facts: ConnectionFacts) -> None:
+        self._facts = facts
         self._accounts = Accounts(facts)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
@@ -154,9 +155,14 @@ class KrakenDecoder:
         return decoded
 
     def _token(self, row: object) -> str | None:
-        """The account that the token of a request stands for, if it holds one."""
+        """The account that the token of a request stands for, if the call that fetched it was seen.
+
+        A token is a new one each time, and each connection has its own: by itself it does not tell whose it is.
+        """
         token = row.get("token") if type(row) is dict else None
-        return self._accounts.listen_key(token) if type(token) is str and token else None
+        if type(token) is not str or self._facts.name_of(token) not in self._facts.aliases:
+            return None
+        return self._accounts.listen_key(token)
 
     def _told(self, message: Message) -> Decoded | None:
         document = parse(message.payload)
@@ -272,11 +278,13 @@ class Kraken:
         return (host or "").lower().rstrip(".") in HOSTS
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
-        """An order request with its token, an executions message, openOrders or ownTrades."""
+        """An order request with its token, an answer with its times, an executions message, openOrders or ownTrades."""
         if sender == "client":
             return b'"token"' in payload and _REQUEST.search(payload) is not None
         if b'"exec_type"' in payload:
             return b'"executions"' in payload and b'"order_id"' in payload
+        if b'"time_out"' in payload:
+            return _REQUEST.search(payload) is not None
         return payload.startswith(b"[") and (b'"openOrders"' in payload or b'"ownTrades"' in payload)
 
     def decoder(self, facts: ConnectionFacts) -> KrakenDecoder:
