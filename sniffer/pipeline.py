@@ -215,7 +215,7 @@ class Pipeline:
         if self._snapshots is None or bookmark is None or bookmark.segment == self._segment:
             return
         first, self._segment = not self._packets, bookmark.segment
-        if first or self._packets < self._skip:
+        if first or self._packets < self._skip or self._engine.secured:  # keys of TLS stay off the disk
             return
         if self._packets > self._skip:
             self._append(source, complete=False)
@@ -368,12 +368,13 @@ class Pipeline:
             unreadable_reason=connection.unreadable_reason,
             client_bytes=client.stream.extent,
             server_bytes=server.stream.extent,
-            lost_bytes=connection.ledger.bytes,
+            lost_bytes=client.stream.lost + server.stream.lost,
             messages=connection.messages,
             unexamined=unexamined,
             pid=None,
             process=None,
             strategy=None,
+            unreadable_bytes=connection.ledger.unreadable,
         )
 
     def _count(self, batch: Batch) -> None:
