@@ -46,6 +46,7 @@ VENUES: Final[tuple[Venue, ...]] = (
     coinbase_exchange.VENUE,
     gate.VENUE,
     kucoin.VENUE,
+    bitmart.VENUE,
 )
 
 
