@@ -64,6 +64,8 @@ _LOGIN: Final = re.compile(rb'"(?:op|action)"\s*:\s*"(?:login|access)"')
 _OWN_PUSH: Final = re.compile(rb'"table"\s*:\s*"spot/user/orders?"|"group"\s*:\s*"futures/order"')
 _SPOT: Final = ("spot/user/order", "spot/user/orders")
 _FUTURES: Final = "futures/order"
+_ANSWER: Final = frozenset(("action", "event", "success"))
+"""What an answer to a subscription has, and a push does not."""
 
 
 def marked(payload: bytes) -> bool:
@@ -123,6 +125,8 @@ class BitmartDecoder:
         document = parse_object(inflate(message.payload))
         channel = document.get("table", document.get("group"))
         if channel not in _SPOT and channel != _FUTURES:
+            return None
+        if "data" not in document and document.keys() & _ANSWER:
             return None
         data = document.get("data")
         if type(data) is not list:

@@ -69,14 +69,11 @@ def listed(body: Any) -> list[Any]:
     for key in ("orderParams", "order_params"):
         if type(several := body.get(key)) is list:
             return [{**shared, **item} if type(item) is dict else item for item in several]
-    ids = [{**shared, "order_id": one} for one in body.get("orderIds") or ()] if _is_list(body, "orderIds") else []
-    if _is_list(body, "clientOrderIds"):
-        ids += [{**shared, "client_order_id": one} for one in body["clientOrderIds"]]
+    ids = []
+    for key, name in (("orderIds", "order_id"), ("clientOrderIds", "client_order_id")):
+        if type(several := body.get(key)) is list:
+            ids += [{**shared, name: one} for one in several]
     return ids or [body]
-
-
-def _is_list(body: Row, key: str) -> bool:
-    return type(body.get(key)) is list
 
 
 def ask(rows: Rows, op: str, futures: bool, params: list[Any]) -> str | None:
@@ -127,8 +124,9 @@ def answer(rows: Rows, op: str, request: Request | None, document: Row, failed: 
     """Adds what an answer says of each order; returns what could not be read, if anything. `failed`: the server did (5xx)."""
     asked = request.orders if request is not None else ()
     data = document.get("data")
-    if type(inner := data.get("data") if type(data) is dict else None) is dict and "code" in data:
-        document, data = {"code": DONE if data["code"] == 0 else data["code"], "message": data.get("msg")}, inner
+    if type(data) is dict and "code" in data:
+        document = {"code": DONE if data["code"] == 0 else data["code"], "message": data.get("msg")}
+        data = data.get("data")
     code = identity(document, "code")
     if code is None:
         raise Broken("field code is missing")
@@ -159,8 +157,8 @@ def _results(data: Any) -> list[Any]:
     if type(ids := data.get("orderIds")) is list:
         return [{"order_id": one} for one in ids]
     if type(done := data.get("successIds")) is list:
-        gone = data.get("failIds")
-        return [{"order_id": one} for one in done] + [{"order_id": one, "failed": True} for one in gone if type(gone) is list]
+        gone = failed if type(failed := data.get("failIds")) is list else []
+        return [{"order_id": one} for one in done] + [{"order_id": one, "failed": True} for one in gone]
     return [data]
 
 
@@ -172,7 +170,8 @@ def _answer_one(rows: Rows, op: str, asked: tuple[OrderEvent | None, ...], index
     client_order_id = identity(row, "client_order_id" if "client_order_id" in row else "clientOrderId")
     order = _asked(asked, index, results, order_id, client_order_id)
     refused = item.get("failed") is True or row.get("result") is False or code not in (None, "0", str(DONE))
-    said = _verdict(op, code, item.get("msg") or item.get("message"), False) if refused else {}
+    reason = item.get("msg") or item.get("message") or ("in failIds" if "failed" in item else "result false")
+    said = _verdict(op, code, reason, False) if refused else {}
     if order is None and order_id is None and client_order_id is None and not refused and op != CANCEL_ALL:
         raise Broken("an answer that names no order")
     if order_id is not None:
