@@ -285,15 +285,15 @@ class SideReader:
                 self._protected(self._opener, head, body)
             elif self._progress.stage is Stage.HELLO:
                 self._unprotected(head[0], body)
-            elif head[0] == APPLICATION_DATA or self._progress.stage is Stage.TLS12:
-                self._lose_place(record.offset, UNPROVED)  # with keys that have to be found
+            elif self._progress.stage is not Stage.TLS12 and _is_ignored(head[0], body):
+                record.take()
             else:
-                record.take()  # ChangeCipherSpec, for middleboxes (RFC 8446 appendix D.4)
+                self._lose_place(record.offset, UNPROVED)  # its keys have to be found
 
     def _protected(self, opener: Opener, head: bytes, body: bytes) -> None:
         record = self._record
-        if opener.tls13 and head[0] in (CHANGE_CIPHER_SPEC, ALERT) and len(body) <= 2:
-            record.take()  # RFC 8446 section 5: ignored; an alert that is not protected proves nothing
+        if opener.tls13 and _is_ignored(head[0], body):
+            record.take()
             return
         opened = opener.open(head, body, opener.sequence)
         if opened is None:
@@ -363,8 +363,8 @@ class SideReader:
             self._pass_torn(length)
         else:
             self._skip = 0
-            torn, at = record.chunks(), record.offset if record.data else gap.offset
-            self._lose(torn, TORN)
+            at = record.offset if record.data else gap.offset
+            self._lose(record.chunks(), TORN)
             self._lose_place(at if length is not None else None, BETWEEN)
         return True
 
@@ -487,6 +487,11 @@ class SideReader:
         if length:
             offset, since, _ = chunks[0]
             self._ledger.add(self.sender, "tls", reason, from_time=since, to_time=time, offset=offset, length=length)
+
+
+def _is_ignored(kind: int, body: bytes) -> bool:
+    """Records of TLS 1.3 without protection: for middleboxes (RFC 8446 appendix D.4), or an alert, which proves nothing."""
+    return (kind == CHANGE_CIPHER_SPEC and body == b"\1") or (kind == ALERT and len(body) == 2)
 
 
 def _cost(item: Item) -> int:
