@@ -9,8 +9,10 @@ import asyncio
 import json
 import random
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from websockets.asyncio.client import connect
@@ -18,9 +20,12 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 
 from sniffer.model import Sender
+from strategies.tls import make_identity, server_context
 from tests.live.live_wsproto import WsprotoClient
 
 MAX_MESSAGE = 1 << 20
+HOST = "exchange.example"
+"""What clients ask for, over TLS."""
 TIMEOUT = 60.0
 """Seconds after which traffic that does not end is an error."""
 
@@ -45,6 +50,9 @@ class Plan:
     wsproto 1.3 take the rest for uncompressed."""
     pause: float = 0.002
     """Seconds between two messages of a side, at most."""
+    keylog: Path | None = None
+    """All of it goes over TLS, and the clients' library writes its secrets here; None: no TLS."""
+    versions: tuple[ssl.TLSVersion, ...] = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
 @dataclass
@@ -112,6 +120,7 @@ async def _run(plan: Plan, listening: list[socket.socket], dial: Callable[[int],
         await _play(connection, "server", talks[number], _script(plan, number, "server", fragments=fragments))
         await connection.wait_closed()
 
+    identity = make_identity("localhost") if plan.keylog else None
     servers = []
     for sock in listening:
         deflate = _server_deflate(plan, rng)
@@ -119,6 +128,7 @@ async def _run(plan: Plan, listening: list[socket.socket], dial: Callable[[int],
             await serve(
                 answer,
                 sock=sock,
+                ssl=server_context(identity) if identity else None,
                 compression=None,
                 extensions=[deflate] if deflate else None,
                 max_size=MAX_MESSAGE,
@@ -139,10 +149,11 @@ async def _client(plan: Plan, number: int, sock: socket.socket, talks: dict[int,
     rng = random.Random(f"client {plan.seed} {number}")
     ports = sock.getsockname()[1], sock.getpeername()[1]
     offer = plan.compression if plan.compression is not None else rng.random() < 0.8
-    url = f"ws://{sock.getpeername()[0]}:{ports[1]}/{number}"
+    secure = _client_context(plan.keylog, rng.choice(plan.versions)) if plan.keylog else None
+    url = f"{'wss' if secure else 'ws'}://{sock.getpeername()[0]}:{ports[1]}/{number}"
     wsproto = rng.random() < plan.wsproto
     if wsproto:
-        client: Any = WsprotoClient(sock, url, _wsproto_parameters(rng) if offer else None)
+        client: Any = WsprotoClient(sock, url, _wsproto_parameters(rng) if offer else None, secure)
         await client.open()
         extensions = client.extensions
     else:
@@ -150,6 +161,8 @@ async def _client(plan: Plan, number: int, sock: socket.socket, talks: dict[int,
         client = await connect(
             url,
             sock=sock,
+            ssl=secure,
+            server_hostname=HOST if secure else None,
             compression=None,
             extensions=deflate,
             max_size=MAX_MESSAGE,
@@ -252,6 +265,15 @@ def _binary(rng: random.Random, size: int) -> bytes:
 
 def _bits(rng: random.Random) -> int | None:
     return rng.choice([None, 9, 10, 12, 15, rng.randint(9, 15)])
+
+
+def _client_context(keylog: Path, version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = version
+    context.keylog_filename = str(keylog)
+    return context
 
 
 def _server_deflate(plan: Plan, rng: random.Random) -> ServerPerMessageDeflateFactory | None:

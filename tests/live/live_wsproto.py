@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,10 +28,12 @@ from wsproto.extensions import PerMessageDeflate
 class WsprotoClient:
     """One connection over `sock`. `deflate`: parameters of the offer, or None for no compression."""
 
-    def __init__(self, sock: socket.socket, url: str, deflate: dict[str, Any] | None) -> None:
+    def __init__(
+        self, sock: socket.socket, url: str, deflate: dict[str, Any] | None, secure: ssl.SSLContext | None = None
+    ) -> None:
         self.extensions: str | None = None
         """What was agreed on, as wsproto understands it."""
-        self._sock, self._url = sock, urlsplit(url)
+        self._sock, self._url, self._secure = sock, urlsplit(url), secure
         self._offer = [PerMessageDeflate(**deflate)] if deflate is not None else []
         self._wire = WSConnection(ConnectionType.CLIENT)
         self._messages: asyncio.Queue[str | bytes] = asyncio.Queue()
@@ -40,7 +43,9 @@ class WsprotoClient:
 
     async def open(self) -> None:
         self._sock.setblocking(False)
-        self._reader, self._writer = await asyncio.open_connection(sock=self._sock)
+        self._reader, self._writer = await asyncio.open_connection(
+            sock=self._sock, ssl=self._secure, server_hostname="exchange.example" if self._secure else None
+        )
         self._task = asyncio.create_task(self._read())
         await self._send(Request(host=self._url.netloc, target=self._url.path, extensions=list(self._offer)))
         await self._accepted
