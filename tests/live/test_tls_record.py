@@ -113,12 +113,12 @@ def test_started_in_the_middle_it_reads_on(tmp_path: Path, seed: int) -> None:
     listening = [low_port(seed)]
     db, keys = tmp_path / "orders.duckdb", key_file(tmp_path)
     talks: list[Talk] = []
-    plan = Plan(seed, connections=8, messages=40, largest=3000, pause=0.3, compression=False, keylog=keys)
+    plan = Plan(seed, connections=10, messages=100, largest=3000, pause=0.25, compression=False, keylog=keys)
     plan = replace(plan, versions=(ssl.TLSVersion.TLSv1_3,))
     traffic = threading.Thread(target=lambda: talks.extend(run(plan, listening)))
     traffic.start()
     wait_for(lambda: keys.stat().st_size, "a handshake")
-    time.sleep(1)
+    time.sleep(0.3)
     with Recording(db, *options(listening, "--keylog", keys)) as recording:
         traffic.join()
         done = recording.stop()
