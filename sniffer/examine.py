@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Final
 
 from sniffer import exchanges
-from sniffer.exchanges.base import ALIASES, INSTRUMENTS, LOGIN, OTHER, Bounded, ConnectionFacts, Decoder, Venue
+from sniffer.exchanges.base import ALIASES, INSTRUMENTS, LOGIN, OTHER, Bounded, ConnectionFacts, Decoder, Remembers, Venue
 from sniffer.exchanges.inflate import text_inside
 from sniffer.model import (
     OPCODE_CLOSE,
@@ -34,18 +34,20 @@ def _by_wire_time(sent: tuple[Sender, WireMessage]) -> int:
 class _Examined:
     """What is known of one connection beyond the wire."""
 
-    __slots__ = ("_searches", "decoder", "guessed", "unexamined", "venue")
+    __slots__ = ("_searches", "decoder", "guessed", "holes", "unexamined", "venue")
 
     def __init__(self, venue: Venue | None, decoder: Decoder | None) -> None:
         self.venue = venue
         self.decoder = decoder
         self.guessed = False
         self.unexamined = 0
+        self.holes: list[tuple[Sender, int]] = []
+        """(sender, position) of messages before which something was lost, and of which the decoder has not heard."""
         self._searches: dict[tuple[Sender, int], Callable[[bytes], bool]] = {}
 
     def __getstate__(self) -> tuple[None, dict[str, object]]:
         """For a snapshot: the searches are made again."""
-        return None, {"venue": self.venue, "decoder": self.decoder, "guessed": self.guessed, "unexamined": self.unexamined}
+        return None, {name: getattr(self, name) for name in self.__slots__ if name != "_searches"}
 
     def __setstate__(self, state: tuple[None, dict[str, object]]) -> None:
         for name, value in state[1].items():
@@ -77,6 +79,7 @@ class Examiner:
     def examine(self, connection: Connection, delivery: Delivery, batch: Batch) -> None:
         """Decode the messages of one delivery into `batch`: both senders' in the order of capture, the client first."""
         examined = self._known.get(connection.id) or self._begin(connection)
+        examined.holes += connection.conversation.take_holes()
         if examined.decoder is None:
             delivery = self._guess(connection, examined, delivery, batch)
         kept: list[Message] = []
@@ -88,7 +91,18 @@ class Examiner:
         if len(delivery) > 1:
             kept.sort(key=_by_capture_time)
         for message in kept:
+            if examined.holes:
+                self._tell_holes(examined, message)
             self._decode(examined, message, batch)
+
+    @staticmethod
+    def _tell_holes(examined: _Examined, message: Message) -> None:
+        """Before the first message behind a hole: what a decoder remembers may have changed in it."""
+        reached = [hole for hole in examined.holes if hole[0] == message.sender and hole[1] <= message.position]
+        if reached:
+            examined.holes = [hole for hole in examined.holes if hole not in reached]
+            if isinstance(examined.decoder, Remembers):
+                examined.decoder.hole(message.sender)
 
     def facts(self, connection: Connection) -> tuple[str | None, bool, str | None, str | None, int]:
         """(venue, guessed, account, path without secrets, messages that no decoder looked at) of a connection."""

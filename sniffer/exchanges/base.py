@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from sniffer.config import account_name
 from sniffer.model import FillEvent, Message, OrderEvent, Sender
@@ -131,6 +131,15 @@ class Decoder(Protocol):
 
     def decode(self, message: Message) -> Decoded | None:
         """The meaning of a message; None: not an order message after all, and not kept."""
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A decoder that completes messages by what earlier ones said."""
+
+    def hole(self, sender: Sender) -> None:
+        """Messages of `sender` were lost before the one that comes next: whatever they may have changed is not known now."""
         ...
 
 

@@ -81,6 +81,11 @@ class CoinbaseExchangeDecoder:
         """As `Decoder.account`."""
         return self._accounts.current
 
+    def hole(self, sender: Sender) -> None:
+        """As `Remembers.hole`."""
+        if sender == "server":
+            self._known.clear()
+
     def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
         """As `Decoder.wanted`."""
         if opcode == OPCODE_TEXT:

@@ -103,6 +103,11 @@ class KrakenDecoder:
         """As `Decoder.account`."""
         return self._accounts.current
 
+    def hole(self, sender: Sender) -> None:
+        """As `Remembers.hole`."""
+        if sender == "server":
+            self._updates.clear()
+
     def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
         """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
         if opcode == OPCODE_TEXT:

@@ -83,6 +83,11 @@ class KrakenFuturesDecoder:
         """As `Decoder.account`."""
         return self._accounts.current
 
+    def hole(self, sender: Sender) -> None:
+        """As `Remembers.hole`."""
+        if sender == "server":
+            self._known.clear()
+
     def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
         """As `Decoder.wanted`. What a client says is little, and all of it is wanted: it logs in."""
         if opcode == OPCODE_TEXT:

@@ -48,6 +48,10 @@ class Updates:
         self._sequence: int | None = None
         self.problem: str | None = None
 
+    def clear(self) -> None:
+        """Messages are missing: any order may have changed."""
+        self._known.clear()
+
     # --- version 2 ---
 
     def executions(self, rows: Rows, document: Row) -> None:

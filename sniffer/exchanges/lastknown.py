@@ -8,7 +8,7 @@ Kraken v2 and BitMEX tell an order once in full and afterwards only what is new.
 
 What no earlier message of the connection said stays out, so its columns are null where a capture starts too late. What has
 become doubtful is forgotten rather than repeated: an order whose message could not be read (`forget`), all of them after a hole
-(`clear`).
+(`clear`, when the decoder is told of one: `Remembers.hole`).
 """
 
 from __future__ import annotations

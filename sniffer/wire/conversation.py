@@ -144,6 +144,17 @@ class Conversation:
             self.messages += len(messages)
         return out
 
+    def take_holes(self) -> list[tuple[Sender, int]]:
+        """(sender, position) of messages before which something of that sender was lost, since this was last asked."""
+        if self._secured is not None:
+            return self._secured.plain.take_holes()
+        found = []
+        for sender, reader in self._readers.items():
+            if reader.holes:
+                found += [(sender, position) for position in reader.holes]
+                reader.holes = []
+        return found
+
     def shed(self, time: int, reason: str) -> None:
         """Give up what is held: a limit over all connections is passed."""
         if self._secured is not None:

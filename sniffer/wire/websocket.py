@@ -103,6 +103,8 @@ class WebSocketReader:
         """
         self.sender = sender
         self.position = position
+        self.holes: list[int] = []
+        """Positions of messages before which something was lost; for the reader's owner to take."""
         self.compressed_seen = False
         self._limits = limits
         self._ledger = ledger
@@ -270,6 +272,7 @@ class WebSocketReader:
             except InflateError as error:
                 reason = str(error) if self._handshake_seen else "compressed, and the handshake was not seen"
                 self._ledger.tally(self.sender, "deflate", reason, time=self._latest, offset=offset, length=size, messages=1)
+                self._note_hole()
                 return
             payload = inflated
         self._emit(opcode, began, payload)
@@ -331,6 +334,7 @@ class WebSocketReader:
         discard = self._discard
         assert discard is not None
         self._discard = None
+        self._note_hole()
         self._ledger.add(
             self.sender,
             "websocket",
@@ -352,6 +356,11 @@ class WebSocketReader:
 
     def _lose(self, offset: int, began: int, length: int, reason: str, messages: int | None = 1) -> None:
         self._ledger.tally(self.sender, "websocket", reason, time=began, offset=offset, length=length, messages=messages)
+        self._note_hole()
+
+    def _note_hole(self) -> None:
+        if not self.holes or self.holes[-1] != self.position:
+            self.holes.append(self.position)
 
     def _fail(self, offset: int, began: int, length: int, reason: str) -> None:
         """A frame that makes a receiver fail the connection (section 5.2): nothing that follows is a message."""
@@ -370,6 +379,7 @@ class WebSocketReader:
     # --- holes -----------------------------------------------------------------------------------------------------------
 
     def _gap(self, gap: Gap) -> None:
+        self._note_hole()
         if self._failed:
             return
         if self._resync is not None:

@@ -197,6 +197,26 @@ def test_after_lost_bytes_a_stream_with_takeover_is_poisoned() -> None:
     assert [loss.messages for loss in one.losses() if loss.layer == "deflate"] == [1]
 
 
+def test_holes_are_noted_by_the_message_that_comes_next() -> None:
+    one = Harness()
+    one.feed(frame(TEXT, b"zero"))
+    assert one.reader.holes == []
+    torn = frame(TEXT, ORDER)
+    one.feed(torn[:5])
+    one.gap(3)
+    one.feed(torn[8:] + frame(TEXT, b"one"))
+    assert one.got == [(TEXT, b"zero"), (TEXT, b"one")]
+    assert one.reader.holes == [1]
+    one.gap(len(frame(TEXT, ORDER)))  # whole messages: between two others nothing else shows it
+    assert one.reader.holes == [1, 2]
+
+
+def test_a_message_that_cannot_be_inflated_is_a_hole() -> None:
+    one = Harness(inflater=Inflater(True, 15, 1 << 20))
+    one.feed(frame(TEXT, b"plain"), frame(TEXT, b"\xff\xff", rsv=0x40), frame(TEXT, b"next"))
+    assert one.reader.holes == [1]
+
+
 def test_a_torn_plain_message_poisons_nothing() -> None:
     deflate = Deflater()
     one = Harness(inflater=Inflater(True, 15, 1 << 20))
