@@ -125,6 +125,7 @@ class ConnectionRow(NamedTuple):
     pid: int | None
     process: str | None
     strategy: str | None
+    unreadable_bytes: int
 
 
 class MessageRow(NamedTuple):

@@ -37,12 +37,13 @@ CREATE TABLE connections (         -- one TCP connection
     unreadable_reason VARCHAR,
     client_bytes      BIGINT,      -- stream bytes that the sequence numbers imply
     server_bytes      BIGINT,
-    lost_bytes        BIGINT,
+    lost_bytes        BIGINT,      -- of these, holes: never captured whole
     messages          BIGINT,      -- whole messages seen
     unexamined        BIGINT,      -- of these, those that no venue's decoder looked at
     pid               INTEGER,
     process           VARCHAR,
-    strategy          VARCHAR
+    strategy          VARCHAR,
+    unreadable_bytes  BIGINT       -- captured, and could not be read; client_bytes + server_bytes less holes and these were read
 );
 
 CREATE TABLE messages (            -- one kept message

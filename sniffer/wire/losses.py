@@ -37,7 +37,8 @@ class LossLedger:
         self._running: dict[tuple[Sender, str, str], _Tally] = {}
         self._provisional: list[Loss] | None = None
         self.rows: list[Loss] = []
-        self.bytes = 0
+        self.unreadable = 0
+        """Bytes of the streams that were captured, and could not be read."""
 
     @property
     def running(self) -> bool:
@@ -75,9 +76,11 @@ class LossLedger:
         offset: int | None,
         length: int | None,
         messages: int | None = None,
+        captured: bool = True,
     ) -> None:
-        """One loss of `length` bytes and `messages` messages (None: unknown), as a row of its own."""
-        self.bytes += length or 0
+        """One loss of `length` bytes and `messages` messages (None: unknown), as a row of its own. `captured`: not a hole."""
+        if captured:
+            self.unreadable += length or 0
         self._emit(
             Loss(
                 self._capture_id,
@@ -94,7 +97,16 @@ class LossLedger:
         )
 
     def tally(
-        self, sender: Sender, layer: str, reason: str, *, time: int, offset: int, length: int, messages: int | None
+        self,
+        sender: Sender,
+        layer: str,
+        reason: str,
+        *,
+        time: int,
+        offset: int,
+        length: int,
+        messages: int | None,
+        captured: bool = True,
     ) -> None:
         """The same trouble again: joined with its like until a minute is over."""
         key = (sender, layer, reason)
@@ -110,7 +122,8 @@ class LossLedger:
             running.messages = None
         else:
             running.messages += messages
-        self.bytes += length
+        if captured:
+            self.unreadable += length
 
     def _finish(self, key: tuple[Sender, str, str]) -> None:
         tally = self._running.pop(key)

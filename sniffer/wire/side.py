@@ -86,13 +86,21 @@ class Side:
         for item in items:
             if isinstance(item, Gap):
                 length = item.length or 0
-                if item.offset == self.gap_end:
+                at, time = item.offset, item.time
+                if at == self.gap_end:
                     ledger.tally(
-                        self.name, "tcp", item.reason, time=item.time, offset=item.offset, length=length, messages=None
+                        self.name, "tcp", item.reason, time=time, offset=at, length=length, messages=None, captured=False
                     )
                 else:
                     ledger.add(
-                        self.name, "tcp", item.reason, from_time=before, to_time=item.time, offset=item.offset, length=length
+                        self.name,
+                        "tcp",
+                        item.reason,
+                        from_time=before,
+                        to_time=time,
+                        offset=at,
+                        length=length,
+                        captured=False,
                     )
                 self.lost_before += length
                 self.gap_end = item.offset + length
@@ -106,7 +114,9 @@ class Side:
             ledger.add(self.name, "tcp", NOT_VERIFIED, from_time=opened_at, to_time=time, offset=0, length=0, messages=0)
         for wrong in self.doubtful + self.unplaced:
             length = len(wrong.payload)
-            ledger.add(self.name, "tcp", WRONG_CHECKSUM, from_time=wrong.time, to_time=time, offset=None, length=length)
+            ledger.add(
+                self.name, "tcp", WRONG_CHECKSUM, from_time=wrong.time, to_time=time, offset=None, length=length, captured=False
+            )
 
     # --- doubts ----------------------------------------------------------------------------------------------------------
 

@@ -177,9 +177,10 @@ def test_kernel_drops_are_a_loss(db: Path) -> None:
     ((reason,),) = rows(db, "SELECT reason FROM losses WHERE layer = 'kernel'")
     assert reason.startswith(f"{drops} packets dropped by the kernel")
     assert f"lost (kernel): {drops}" in done.out
-    ((sent, lost),) = rows(db, "SELECT client_bytes, lost_bytes FROM connections")
-    assert sent == lost == (64 << 20) + 7  # what came is neither HTTP nor a websocket
+    ((sent, lost, unread),) = rows(db, "SELECT client_bytes, lost_bytes, unreadable_bytes FROM connections")
+    assert sent == lost + unread == (64 << 20) + 7  # what came is neither HTTP nor a websocket
     ((missing,),) = rows(db, "SELECT sum(bytes) FROM losses WHERE reason LIKE '%not captured'")
+    assert missing == lost
     assert 20 << 20 < missing < 64 << 20
 
 

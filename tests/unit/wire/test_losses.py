@@ -20,7 +20,7 @@ def test_each_loss_is_a_row() -> None:
         (7, "client", 1, 5),
         (7, "client", 2, 5),
     ]
-    assert ledger.bytes == 10
+    assert ledger.unreadable == 10
 
 
 def test_the_same_trouble_is_a_row_a_minute() -> None:
@@ -33,7 +33,7 @@ def test_the_same_trouble_is_a_row_a_minute() -> None:
         (60 * SECOND, 119 * SECOND, 600, 60),
         (120 * SECOND, 149 * SECOND, 300, 30),
     ]
-    assert ledger.bytes == 1500
+    assert ledger.unreadable == 1500
 
 
 def test_a_tally_becomes_a_row_when_its_minute_is_over() -> None:
