@@ -285,14 +285,14 @@ class SideReader:
                 self._protected(self._opener, head, body)
             elif self._progress.stage is Stage.HELLO:
                 self._unprotected(head[0], body)
-            elif self._progress.stage is not Stage.TLS12 and _is_ignored(head[0], body):
+            elif self._progress.stage is not Stage.TLS12 and _is_bare(head[0], body):
                 record.take()
             else:
                 self._lose_place(record.offset, UNPROVED)  # its keys have to be found
 
     def _protected(self, opener: Opener, head: bytes, body: bytes) -> None:
         record = self._record
-        if opener.tls13 and _is_ignored(head[0], body):
+        if opener.tls13 and _is_bare(head[0], body):
             record.take()
             return
         opened = opener.open(head, body, opener.sequence)
@@ -325,7 +325,7 @@ class SideReader:
                 self._follow(turn)
         elif kind == APPLICATION_DATA and self.sender == "client" and negotiation.retried:
             self._lose(record.chunks(), REJECTED)
-        elif kind == APPLICATION_DATA or not (progress.hellos or self._negotiation.retried):
+        elif not _is_bare(kind, body) or not (progress.hellos or negotiation.retried):
             self._lose_place(record.offset, BETWEEN)
         else:
             record.take()
@@ -489,8 +489,8 @@ class SideReader:
             self._ledger.add(self.sender, "tls", reason, from_time=since, to_time=time, offset=offset, length=length)
 
 
-def _is_ignored(kind: int, body: bytes) -> bool:
-    """Records of TLS 1.3 without protection: for middleboxes (RFC 8446 appendix D.4), or an alert, which proves nothing."""
+def _is_bare(kind: int, body: bytes) -> bool:
+    """ChangeCipherSpec, or an alert that is not protected. TLS 1.3 ignores both (RFC 8446 section 5): an alert proves nothing."""
     return (kind == CHANGE_CIPHER_SPEC and body == b"\1") or (kind == ALERT and len(body) == 2)
 
 
