@@ -55,6 +55,8 @@ class Limits:
     """All messages that are still incomplete, over all connections."""
     fragments: int = 65_536
     """Frames of one message."""
+    waiting_bytes: int = 128 << 20
+    """Packets that wait while the journal cannot be written; the kernel's ring holds a few more, then it drops and counts."""
     ip_fragments: int = 1024
     """IP datagrams under reassembly."""
     ip_fragment_wait: int = 30 * SECOND
@@ -80,7 +82,7 @@ class Settings:
     journal_max_bytes: int = 4 << 30
     journal_segment_bytes: int = 64 << 20
     journal_sync: str = "never"
-    ring_bytes: int = 32 << 20
+    ring_bytes: int = 64 << 20
     metrics_port: int | None = None
     log_format: str = "text"
     group: str | None = None

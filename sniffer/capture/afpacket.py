@@ -1,7 +1,7 @@
 """Live capture on Linux: an AF_PACKET socket whose ring (TPACKET_V3) the kernel fills and we read in place.
 
 See packet(7) and Documentation/networking/packet_mmap.rst. The kernel gathers packets in blocks and hands a block over when it
-is full or 20 ms old; we copy its packets out and, when they are safe, give it back. Constants that the socket module lacks are
+is full or 40 ms old; we copy its packets out and, when they are safe, give it back. Constants that the socket module lacks are
 from linux/if_packet.h, unless another header is named.
 """
 
@@ -53,9 +53,10 @@ _LINK_TYPES: Final = {
 
 BLOCK_BYTES: Final = 1 << 20
 """One block: the largest packet, 512 KiB from segmentation offload, must fit, or the kernel cuts it."""
-RING_BYTES: Final = 32 << 20
-"""What may wait while the journal's disk is slow: half a second of 20,000 messages a second and their acknowledgements."""
-RETIRE_MILLISECONDS: Final = 20
+RING_BYTES: Final = 64 << 20
+"""What may wait while the journal's disk is slow, or the capture process is replaced: a second of 20,000 messages a second and
+their acknowledgements; of less traffic 2.5 seconds, since a block that is handed over before it is full takes its room, too."""
+RETIRE_MILLISECONDS: Final = 40
 """A block that is not full is handed over after so long."""
 _BLOCKS_A_READ: Final = 8  # so that the journal gets its share while the ring fills
 _FRAME_BYTES: Final = 2048  # TPACKET_V3 packs packets of any size; the request must name one all the same

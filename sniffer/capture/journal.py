@@ -42,6 +42,7 @@ class Bookmark(NamedTuple):
     time: int | None
     ended: bool
     kernel_drops: int | None
+    given_up: int = 0
 
 
 class JournalReader:
@@ -79,6 +80,7 @@ class JournalReader:
         self._time: int | None = None  # of the latest packet
         # Packets and bytes of the journal up to here, and whether that is known: behind damage it is not.
         self._packets, self._bytes, self._counted = loaded, 0, True
+        self._given_up = 0
         self._loaded = loaded
         self.bookmark: Bookmark | None = None
         """Of the segment that the latest block is from."""
@@ -86,6 +88,7 @@ class JournalReader:
             self._number, self._run = begin.segment - 1, begin.run
             self._packets, self._bytes, self._counted = begin.packets, begin.bytes, begin.counted
             self._time, self.ended, self.kernel_drops = begin.time, begin.ended, begin.kernel_drops
+            self._given_up = begin.given_up
         if not follow:
             with contextlib.suppress(FileNotFoundError):  # deleted this moment, by a writer that still runs
                 self.total_bytes = sum(path.stat().st_size for _, path in segments(folder))
@@ -133,7 +136,15 @@ class JournalReader:
             raise folder_error(path, error) from None
         decoder = pcapng.PcapngDecoder()
         self.bookmark = Bookmark(
-            self._number, self._run, self._packets, self._bytes, self._counted, self._time, self.ended, self.kernel_drops
+            self._number,
+            self._run,
+            self._packets,
+            self._bytes,
+            self._counted,
+            self._time,
+            self.ended,
+            self.kernel_drops,
+            self._given_up,
         )
         problem: str | None = None
         offset, head, last_look = 0, None, False
@@ -191,5 +202,8 @@ class JournalReader:
         if missing > 0 and self._counted:
             size = head.bytes - self._bytes if self._run or not self._loaded else None
             reason = f"journal segments were deleted before they were loaded: {missing} packets"
+            if missing == head.given_up - self._given_up:
+                reason = f"the journal could not be written, and the capture process was killed: {missing} packets"
             self.losses.append(capture_loss(reason, size=size, from_time=self._time, to_time=to_time))
         self._run, self._packets, self._bytes, self._counted = head.run, head.packets, head.bytes, True
+        self._given_up = head.given_up

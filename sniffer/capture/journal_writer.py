@@ -49,6 +49,8 @@ class Mark(NamedTuple):
     bytes: int  # captured bytes of these
     taken: tuple[int, ...]  # of each interface, in the capture's count: all packets up to there are in the journal
     ahead: tuple[int, ...]  # and so many behind it
+    held: tuple[int, int] = (0, 0)  # of those up to there, packets and bytes that are not yet: the writer's process has them
+    given_up: int = 0  # of `packets`
 
 
 class JournalWriter:
@@ -75,7 +77,7 @@ class JournalWriter:
         self._segment: int | None = None  # the descriptor of the one that is written
         self._size = 0  # of it
         self._time = time.time_ns()  # of the latest packet
-        self._taken, self._ahead = [0] * len(interfaces), [0] * len(interfaces)
+        self._taken, self._ahead, self._held = [0] * len(interfaces), [0] * len(interfaces), (0, 0)
         self._lock = _lock(folder)
         try:
             existing = segments(folder)
@@ -118,9 +120,12 @@ class JournalWriter:
             self._put(parts, interface)
             packets = packets[count:]
 
-    def settle(self, taken: int, interface: int = 0) -> None:
-        """All packets of an interface up to `taken`, in the capture's count, are in the journal."""
-        self._taken[interface], self._ahead[interface] = taken, 0
+    def settle(self, taken: int, interface: int = 0, held: tuple[int, int] = (0, 0)) -> None:
+        """All packets of an interface up to `taken`, in the capture's count, are in the journal.
+
+        `held`: so many packets and bytes of all interfaces are not, but wait in this process, and are written before any other.
+        """
+        self._taken[interface], self._ahead[interface], self._held = taken, 0, held
         self._commit(self._mark())
 
     def statistics(self, drops: int | None, comment: str = "") -> None:
@@ -166,7 +171,7 @@ class JournalWriter:
         """Take the place of a writer that died after `mark`; `drops`: packets dropped by the kernel in this run."""
         self._give_up_segment()
         self._number, self._size = mark.segment, mark.size
-        self._state = self._state._replace(packets=mark.packets, bytes=mark.bytes)
+        self._state = self._state._replace(packets=mark.packets, bytes=mark.bytes, given_up=mark.given_up)
         self._taken, self._ahead = list(mark.taken), list(mark.ahead)
         if drops is not None:
             self._state = self._state._replace(drops=self._earlier_drops + drops)
@@ -174,6 +179,7 @@ class JournalWriter:
             segment = os.open(self._path(mark.segment), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         except FileNotFoundError:  # it died before the segment appeared
             self._number -= 1
+            self._give_up(*mark.held)
             return
         except OSError as error:
             raise self._unwritable(error) from None
@@ -186,8 +192,11 @@ class JournalWriter:
             self._give_up_segment()
             raise self._unwritable(error) from None
         self._size += whole
-        self._ahead = [before + count for before, count in zip(self._ahead, counts, strict=True)]
         self._state = self._state._replace(packets=mark.packets + sum(counts), bytes=mark.bytes + captured)
+        if mark.held[0]:  # what stands there is of these; the others died with their process
+            self._give_up(mark.held[0] - sum(counts), mark.held[1] - captured)
+        else:
+            self._ahead = [before + count for before, count in zip(self._ahead, counts, strict=True)]
         self._commit(self._mark())
 
     def close(self) -> None:
@@ -209,7 +218,19 @@ class JournalWriter:
         return self._folder / f"{number:08}{SUFFIX}"
 
     def _mark(self) -> Mark:
-        return Mark(self._number, self._size, self._state.packets, self._state.bytes, tuple(self._taken), tuple(self._ahead))
+        state = self._state
+        where = self._number, self._size, state.packets, state.bytes
+        return Mark(*where, tuple(self._taken), tuple(self._ahead), self._held, state.given_up)
+
+    def _give_up(self, packets: int, captured: int) -> None:
+        """Packets that will never be written: the head of a new segment says so."""
+        self._held = (0, 0)
+        if packets > 0:
+            state = self._state
+            self._state = state._replace(
+                packets=state.packets + packets, bytes=state.bytes + captured, given_up=state.given_up + packets
+            )
+            self._give_up_segment()
 
     def _start_segment(self) -> None:
         """Begin the next segment, which appears in the folder with its head complete."""

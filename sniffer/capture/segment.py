@@ -36,6 +36,7 @@ class SegmentHead(NamedTuple):
     bytes: int  # captured bytes of these packets
     drops: int | None  # packets dropped by the kernel; None if nobody counts
     host: str
+    given_up: int = 0  # of `packets`: were never written, since the journal could not be
 
 
 def segment_head(decoder: object) -> SegmentHead | None:
@@ -47,7 +48,7 @@ def segment_head(decoder: object) -> SegmentHead | None:
         uuid.UUID(head.journal)
     except (AttributeError, TypeError, ValueError, RecursionError):
         return None
-    counts = (head.run, head.packets, head.bytes, 0 if head.drops is None else head.drops)
+    counts = (head.run, head.packets, head.bytes, head.given_up, 0 if head.drops is None else head.drops)
     valid = isinstance(head.host, str) and all(type(count) is int and 0 <= count < _OUT_OF_REACH for count in counts)
     return head if valid else None
 

@@ -1,20 +1,23 @@
 """The capture process: from the kernel's rings into the journal, and nothing else.
 
-A packet leaves the ring when it is in the journal, not before. So where the journal cannot be written (a full disk, a vanished
-mount), packets wait in the ring, and what that cannot hold the kernel drops and counts; and where this process is killed, the
-next one finds in the ring what it had not written, and in the journal what it had.
+A packet leaves the ring when it is in the journal, not before. So where this process is killed, the next one finds in the ring
+what it had not written, and in the journal what it had. Where the journal cannot be written (a full disk, a vanished mount),
+packets wait in this process's memory, then in the ring, and what that cannot hold the kernel drops and counts.
 """
 
 from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from sniffer.capture.journal_writer import JournalWriter, Mark
 from sniffer.capture.live import LiveCapture
+from sniffer.config import Settings
 from sniffer.errors import JournalError
+from sniffer.model import Packet
 from sniffer.sidecar.board import Board
 from sniffer.sidecar.log import Log
 from sniffer.sidecar.privileges import keep_memory_private
@@ -28,6 +31,10 @@ RETRY_INTERVAL: Final = 0.2
 """Seconds between tries to write a journal that cannot be written."""
 LAST_TRIES: Final = 5.0
 """Seconds after which a process that is to end no longer waits for the journal."""
+DROPS_PATIENCE: Final = 2.0
+"""Seconds that a process that is to end waits for the supervisor's last look at the kernel's drop counters."""
+PACKET_COST: Final = 200
+"""Bytes of memory that a packet takes beside its own."""
 RESTARTED: Final = "the capture process was started again; it went on in the same ring"
 
 
@@ -39,16 +46,17 @@ class Capture:
         ending: Ending,
         sources: Sequence[LiveCapture],
         writer: JournalWriter,
-        sync: str,
-        marks: Board,
-        facts: Board,
-        supervisor: Board,
+        settings: Settings,
+        boards: Mapping[str, Board],
         say: Log,
     ) -> None:
-        self._ending, self._sources, self._writer, self._sync = ending, sources, writer, sync
-        self._marks, self._facts, self._supervisor, self._say = marks, facts, supervisor, say
-        self._problem: str | None = None
+        self._ending, self._sources, self._writer, self._say = ending, sources, writer, say
+        self._sync, self._room = settings.journal_sync, settings.limits.waiting_bytes
+        self._marks, self._facts, self._supervisor = boards["marks"], boards["capture"], boards["supervisor"]
+        self._problem: JournalError | None = None
         self._latest: int | None = None  # time of a packet
+        self._held: deque[tuple[int, list[Packet]]] = deque()  # out of the ring, and not in the journal
+        self._cost = 0  # bytes of memory that these take
 
     def run(self, starts: int) -> None:
         """The whole life of the process; it is the `starts`-th one."""
@@ -58,31 +66,69 @@ class Capture:
             if not source.resume(mark.taken[index]):
                 self._writer.settle(0, index)
         if starts > 1:
-            self._insist(lambda: self._writer.statistics(self._drops(), RESTARTED))
-        due = 0.0
+            self._attempt(lambda: self._writer.statistics(self._drops(), RESTARTED))
+        upkeep = 0.0
         while not self._ending():
-            ready, _, _ = select.select(self._sources, [], [], READ_TIMEOUT)
-            for index, source in enumerate(self._sources):
-                if source in ready:
-                    self._move(index, 0.0)
-            if time.monotonic() >= due:
-                due = time.monotonic() + UPKEEP_INTERVAL
+            self._wait()
+            if (now := time.monotonic()) >= upkeep:
+                upkeep = now + UPKEEP_INTERVAL
                 self._upkeep()
         self._drain()
 
+    def _wait(self) -> None:
+        """Move what comes next, or try again what could not be written."""
+        if self._held:
+            time.sleep(RETRY_INTERVAL if self._cost >= self._room else READ_TIMEOUT)
+            self._unload()
+        ready, _, _ = select.select(self._sources, [], [], READ_TIMEOUT)
+        for index, source in enumerate(self._sources):
+            if source in ready and self._cost < self._room:  # else it waits in the ring, which the kernel watches
+                self._move(index, 0.0)
+
     def _move(self, index: int, timeout: float) -> int | None:
-        """Write what is in a ring; the time of its last packet, None if there was none."""
+        """Write what is in a ring, or hold it; the time of its last packet, None if there was none."""
         source = self._sources[index]
         packets = source.read(timeout)
         if not packets:
             return None
-        self._insist(lambda: self._writer.write(packets[self._writer.ahead(index) :], index))
-        if self._sync == "block":
-            self._insist(self._writer.flush)
-        self._writer.settle(source.taken, index)
-        source.release()
         self._latest = packets[-1][0]
+        rest = packets[self._writer.ahead(index) :]
+        if not self._held:
+            rest = self._write(index, rest)
+        if rest:
+            self._held.append((index, rest))
+            self._cost += _cost(rest)
+        self._settle(index)
+        source.release()
         return self._latest
+
+    def _unload(self) -> None:
+        """Write what is held, as far as the journal takes it."""
+        while self._held:
+            index, packets = self._held[0]
+            rest = self._write(index, packets)
+            self._cost -= _cost(packets) - _cost(rest)
+            if rest:
+                self._held[0] = index, rest
+            else:
+                self._held.popleft()
+            self._settle(index)
+            if rest:
+                return
+
+    def _write(self, index: int, packets: list[Packet]) -> list[Packet]:
+        """Write packets; those that the journal does not take are given back."""
+        before = self._writer.ahead(index)
+        written = self._attempt(lambda: self._writer.write(packets, index))
+        if written and self._sync == "block":
+            self._attempt(self._writer.flush)
+        return packets[self._writer.ahead(index) - before :]
+
+    def _settle(self, index: int) -> None:
+        """Say for good what is in the journal, or held."""
+        count = sum(len(packets) for _, packets in self._held)
+        size = sum(len(packet[2]) for _, packets in self._held for packet in packets)
+        self._writer.settle(self._sources[index].taken, index, (count, size))
 
     def _drain(self) -> None:
         """Write what came before the end; the traffic itself need not end."""
@@ -90,42 +136,48 @@ class Capture:
         for index in range(len(self._sources)):
             while (latest := self._move(index, 2 * READ_TIMEOUT)) is not None and latest <= ended_at:
                 pass
+        self._insist(self._unload)
         self._insist(lambda: self._writer.statistics(self._last_drops()))
         self._insist(self._writer.close)
         self._post()
 
+    def _attempt(self, write: Callable[[], None]) -> bool:
+        """Do what may fail for the journal's sake; whether it did not. What is new of that is said."""
+        try:
+            write()
+        except JournalError as error:
+            if self._problem is None:
+                self._say(f"{error}; packets wait in memory until it can be written")
+            self._problem = error
+            self._post()
+            return False
+        return True
+
     def _insist(self, write: Callable[[], None]) -> None:
-        """Do what may fail for the journal's sake until it succeeds; raises what fails when it is long time to end."""
+        """Do it until it succeeds; raises what fails when it is long time to end."""
         patience = LAST_TRIES
-        while True:
-            try:
-                write()
-            except JournalError as error:
-                if self._problem is None:
-                    self._say(f"{error}; packets wait in memory until it can be written")
-                self._problem = str(error)
-                self._post()
-                if self._ending():
-                    patience -= RETRY_INTERVAL
-                if patience < 0:
-                    raise
-                time.sleep(RETRY_INTERVAL)
-                continue
-            if self._problem is not None:
-                self._problem = None
-                self._say("the journal can be written again")
-            return
+        while not self._attempt(write) or self._held:
+            if self._ending():
+                patience -= RETRY_INTERVAL
+            if patience < 0 and self._problem is not None:
+                raise self._problem
+            time.sleep(RETRY_INTERVAL)
 
     def _upkeep(self) -> None:
-        self._insist(self._writer.verify)
-        self._insist(lambda: self._writer.statistics(self._drops()))
+        sound = self._attempt(self._writer.verify) and self._attempt(lambda: self._writer.statistics(self._drops()))
         if self._sync != "never":
-            self._insist(self._writer.flush)
+            sound = self._attempt(self._writer.flush) and sound
+        if sound and not self._held and self._problem is not None:
+            self._problem = None
+            self._say("the journal can be written again")
         self._post()
 
     def _post(self) -> None:
         packets, size = self._writer.written
-        self._facts.post({"packets": packets, "bytes": size, "latest": self._latest, "problem": self._problem})
+        problem = None if self._problem is None else str(self._problem)
+        waiting = sum(len(packets) for _, packets in self._held)
+        facts = {"packets": packets, "bytes": size, "latest": self._latest, "waiting": waiting, "problem": problem}
+        self._facts.post(facts)
 
     def _drops(self) -> int | None:
         """Packets that the kernel has dropped in this run: what the supervisor has counted."""
@@ -134,8 +186,8 @@ class Capture:
 
     def _last_drops(self) -> int | None:
         """The same, with what was dropped until now; nobody counts beside us when the supervisor is gone."""
-        since = time.time_ns()
-        while not self._ending.orphaned():
+        since, end = time.time_ns(), time.monotonic() + DROPS_PATIENCE
+        while not self._ending.orphaned() and time.monotonic() < end:
             facts: Any = self._supervisor.read()
             if facts and facts["at"] >= since:
                 return self._drops()
@@ -144,19 +196,24 @@ class Capture:
         return None if known is None else known + sum(source.new_drops() or 0 for source in self._sources)
 
 
+def _cost(packets: list[Packet]) -> int:
+    """Bytes of memory."""
+    return sum(len(packet[2]) + PACKET_COST for packet in packets)
+
+
 def capture(
     send: Callable[[object], None],
     ending: Ending,
     sources: Sequence[LiveCapture],
     writer: JournalWriter,
-    sync: str,
-    boards: dict[str, Board],
+    settings: Settings,
+    boards: Mapping[str, Board],
     starts: int,
     say: Log,
 ) -> None:
     """The process: see `Capture.run`."""
     keep_memory_private()
     try:
-        Capture(ending, sources, writer, sync, boards["marks"], boards["capture"], boards["supervisor"], say).run(starts)
+        Capture(ending, sources, writer, settings, boards, say).run(starts)
     finally:
         writer.abandon()

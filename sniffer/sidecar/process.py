@@ -17,11 +17,9 @@ from sniffer.sidecar.privileges import name_process
 
 READY: Final = "ready"
 """What a child says when it has all that it needs."""
-LASTING: Final = 1.0
-"""Seconds after which a child counts as running well: should it die then, it is started again at once."""
 FIRST_PAUSE: Final = 0.02
 """Seconds before a child that did not last is started again; doubled with each further time."""
-LONGEST_PAUSE: Final = 10.0
+LONGEST_PAUSE: Final = 5.0
 LAST_STARTS: Final = 5
 """How often a child is started that dies while it finishes its work."""
 PREDECESSOR_PATIENCE: Final = 3.0
@@ -144,10 +142,13 @@ class Child:
 class Keeper:
     """Keeps one child running: one that ends unasked is started again, after pauses that grow while none lasts."""
 
-    def __init__(self, name: str, start: Callable[[int], Child], say: Log, *, forgives: bool) -> None:
-        """`forgives`: an error that a child tells is no reason to give up, once the first one has said a word."""
+    def __init__(self, name: str, start: Callable[[int], Child], say: Log, *, lasting: float, forgives: bool) -> None:
+        """`lasting`: seconds after which a child counts as running well; should it die then, it is started again at once.
+
+        `forgives`: an error that a child tells is no reason to give up, once the first one was ready.
+        """
         self.name, self.starts = name, 1
-        self._start, self._say, self._forgives = start, say, forgives
+        self._start, self._say, self._lasting, self._forgives = start, say, lasting, forgives
         self._pause, self._due = 0.0, 0.0
         self.child = start(1)
         self._began = time.monotonic()
@@ -179,8 +180,7 @@ class Keeper:
         if end.error is not None and not self._forgives:
             raise end.error
         now = time.monotonic()
-        lasted = now - self._began >= LASTING
-        self._pause = 0.0 if lasted else min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
+        self._pause = 0.0 if now - self._began >= self._lasting else min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
         self._due = now + self._pause
         when = f"in {self._pause:.1f} s" if self._pause >= 0.05 else "at once"
         self._say(f"the {self.name} process ended ({_how(end)}); it is started again {when}")

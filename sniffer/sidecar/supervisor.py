@@ -91,9 +91,9 @@ class _Supervisor:
         """Start the processes, keep them running, end them; what the load process has done."""
         self._tick()
         try:
-            # The loader forgives: a database that cannot be written for now must not end the capture.
-            loader = self._keep("load", self._start_load, forgives=True)
-            self._keep("capture", self._start_capture, forgives=False)
+            # A database that cannot be written for now must not end the capture. Packets wait for the capture alone.
+            loader = self._keep("load", self._start_load, lasting=2.0, forgives=True)
+            self._keep("capture", self._start_capture, lasting=0.25, forgives=False)
             loader.await_ready()
             where = f"recording {', '.join(source.interface for source in self._sources)} into {self._settings.db}"
             self._say(f"{where} (journal: {self._journal}); Ctrl-C ends it")
@@ -109,8 +109,8 @@ class _Supervisor:
         assert isinstance(results["load"], Summary)
         return results["load"]
 
-    def _keep(self, name: str, start: Callable[[int], Child], *, forgives: bool) -> Keeper:
-        keeper = Keeper(name, start, self._say, forgives=forgives)
+    def _keep(self, name: str, start: Callable[[int], Child], *, lasting: float, forgives: bool) -> Keeper:
+        keeper = Keeper(name, start, self._say, lasting=lasting, forgives=forgives)
         self._keepers.append(keeper)
         return keeper
 
@@ -150,7 +150,7 @@ class _Supervisor:
             self._ending,
             self._sources,
             self._writer,
-            self._settings.journal_sync,
+            self._settings,
             self._boards,
             starts,
             self._say,
