@@ -172,7 +172,7 @@ class BitmartDecoder:
             orders = {order.item: order for order in rows.orders} if len(message.payload) <= JOINED_BYTES else {}
             joined = tuple(orders.get(item) for item in range(len(params))) if orders else ()
             request = Request(op, joined, account)
-            return rows.decoded(REQUEST, problem)
+            return rows.decoded(REQUEST, problem or (None if rows.orders else "a request that names no order"))
         finally:
             self._calls.put(head, request)
 

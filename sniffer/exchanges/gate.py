@@ -155,7 +155,9 @@ class GateDecoder:
         orders = {order.item: order for order in rows.orders} if len(message.payload) <= JOINED_BYTES else {}
         count = len(params) if type(params) is list else 1
         joined = tuple(orders.get(item) for item in range(count)) if orders else ()
-        return Request(op, joined, account), rows.decoded(REQUEST, problem)
+        return Request(op, joined, account), rows.decoded(
+            REQUEST, problem or (None if rows.orders else "a request that names no order")
+        )
 
     def _push_or_answer(self, message: Message) -> Decoded | None:
         document = parse_object(message.payload)

@@ -162,7 +162,9 @@ class KucoinDecoder:
         problem = kucoin_requests.ask(rows, op, params, request_id)
         orders = {order.item: order for order in rows.orders} if len(message.payload) <= JOINED_BYTES else {}
         joined = tuple(orders.get(item) for item in range(len(params))) if orders else ()
-        return Request(op, joined, account), rows.decoded(REQUEST, problem or (None if rows.orders else "names no order"))
+        return Request(op, joined, account), rows.decoded(
+            REQUEST, problem or (None if rows.orders else "a request that names no order")
+        )
 
     def _push_or_answer(self, message: Message) -> Decoded | None:
         document = parse_object(message.payload)

@@ -181,7 +181,9 @@ class OkxDecoder:
         problem = okx_requests.ask(rows, op, args, request_id, self._instruments)
         orders = {order.item: order for order in rows.orders} if len(message.payload) <= JOINED_BYTES else {}
         joined = tuple(orders.get(item) for item in range(len(args))) if orders else ()
-        return Request(op, joined, account), rows.decoded(REQUEST, problem)
+        return Request(op, joined, account), rows.decoded(
+            REQUEST, problem or (None if rows.orders else "a request that names no order")
+        )
 
     def _push_or_answer(self, message: Message, payload: bytes) -> Decoded | None:
         document = parse_object(payload)
@@ -219,7 +221,8 @@ class OkxDecoder:
 
     def _answer(self, message: Message, op: str, request: Request | None, request_id: str | None, document: Row) -> Decoded:
         rows = Rows(message, NAME, request.account if request else self.account)
-        return rows.decoded(RESPONSE, okx_requests.answer(rows, op, request, request_id, document))
+        problem = okx_requests.answer(rows, op, request, request_id, document)
+        return rows.decoded(RESPONSE, problem or (None if rows.orders else "an answer that names no order"))
 
     @staticmethod
     def _told(rows: Rows, kind: str, read: Callable[[Rows, Row], str | None], document: Row) -> Decoded | None:

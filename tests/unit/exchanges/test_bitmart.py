@@ -580,6 +580,10 @@ def test_a_field_that_cannot_be_read(field: str, value: Any) -> None:
     assert [row.order_id for row in told.orders] == ["2"]
 
 
+def test_an_empty_batch_is_not_silent() -> None:
+    known(Talk("bitmart").call("POST /spot/v2/batch_orders", {"order_params": []}), "a request that names no order")
+
+
 def test_duplicate_keys_and_cut_messages() -> None:
     text = json.dumps(push(spot()))
     for broken in (text.replace('"price"', '"size": "1", "price"'), text[:-3]):

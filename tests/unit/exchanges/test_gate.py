@@ -513,6 +513,10 @@ def test_a_field_that_cannot_be_read(field: str, value: Any) -> None:
     assert [row.order_id for row in told.orders] == ["2"]
 
 
+def test_an_empty_batch_is_not_silent() -> None:
+    known(Talk("gate").call("POST /api/v4/spot/batch_orders", []), "a request that names no order")
+
+
 def test_duplicate_keys_and_cut_messages() -> None:
     text = json.dumps(push("spot.orders", order()))
     for broken in (text.replace('"price"', '"amount": "1", "price"'), text[:-3]):

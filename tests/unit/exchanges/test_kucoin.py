@@ -578,6 +578,10 @@ def test_a_fill_without_an_id_is_none() -> None:
     assert (told.orders, told.fills) == ([], [])
 
 
+def test_an_empty_batch_is_not_silent() -> None:
+    known(Talk("kucoin").call("POST /api/v1/hf/orders/multi", {"orderList": []}), "a request that names no order")
+
+
 def test_duplicate_keys_and_cut_messages() -> None:
     text = json.dumps(change())
     for broken in (text.replace('"price"', '"size": "1", "price"'), text[:-3]):

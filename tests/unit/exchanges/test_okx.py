@@ -603,6 +603,10 @@ def test_a_field_that_cannot_be_read(field: str, value: Any) -> None:
     assert told.orders == []
 
 
+def test_an_empty_batch_is_not_silent() -> None:
+    known(Talk("okx").call("POST /api/v5/trade/cancel-batch-orders", []), "a request that names no order")
+
+
 def test_duplicate_keys_and_cut_messages() -> None:
     text = json.dumps(push("orders", order()))
     for broken in (text.replace('"px"', '"sz": "1", "px"'), text[:-3]):
