@@ -330,6 +330,24 @@ def export_capture(
 
 @app.command(
     cls=_Command,
+    epilog="\b\nExamples:\n  sniffer redecode\n  sniffer redecode --db old.duckdb --config sniffer.toml",
+)
+def redecode(db: Db = None, config: Config = None) -> None:
+    """Decode anew the raw messages that a database holds, and say what changed.
+
+    After an update, or a change of the settings' venues: rows of messages that nobody understood are won back, others are
+    corrected. All changes come in one publish; no recording may be running into the database.
+    """
+    from sniffer.redecode import lines
+    from sniffer.redecode import redecode as run
+
+    settings = load_settings(config, db=db)
+    for line in lines(run(settings), str(settings.db)):
+        print(line)
+
+
+@app.command(
+    cls=_Command,
     epilog="\b\nExamples:\n  sniffer decode --venue binance-spot event.json\n"
     '  sniffer decode --venue binance-spot --http "POST /api/v3/order" body.txt\n'
     """  echo '{"sender": "server", "payload": "..."}' | sniffer decode --venue binance-spot""",

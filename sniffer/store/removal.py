@@ -35,12 +35,12 @@ def remove_capture(
     connection.execute("SET VARIABLE capture = ?", [capture_id])
     where = dict.fromkeys((*EVENTS, "connections"), "connection_id IN (SELECT connection_id FROM gone)")
     where["losses"] = "capture_id = getvariable('capture')"
-    _touch(connection, sealed, f"main.order_events WHERE {where['order_events']}")
-    _remove(connection, sealed, where)
+    touch(connection, sealed, f"main.order_events WHERE {where['order_events']}")
+    remove(connection, sealed, where)
     for table in ("captures", "position"):
         connection.execute(f"DELETE FROM _sniffer.{table} WHERE capture_id = ?", [capture_id])
     make_views(connection, folder, schemas)
-    _fold_again(connection, schemas)
+    fold_again(connection, schemas)
     newest = " UNION ALL ".join(f"SELECT max(captured_at) AS latest FROM main.{table}" for table in EVENTS if table != "losses")
     connection.execute(f"UPDATE _sniffer.state SET newest = (SELECT max(latest) FROM ({newest}))")
     connection.execute("DROP TABLE temp.gone")
@@ -53,10 +53,10 @@ def withdraw(
     events = f"SELECT * FROM _sniffer.order_events WHERE batch = {number}"
     if rows := sealed_rows(connection, folder, "order_events", f"max_batch >= {number}"):
         events += f" UNION ALL {rows} WHERE batch = {number}"
-    _touch(connection, sealed, f"({events})")
-    _remove(connection, sealed, dict.fromkeys(EVENTS, f"batch = {number}"), f"max_batch >= {number}")
+    touch(connection, sealed, f"({events})")
+    remove(connection, sealed, dict.fromkeys(EVENTS, f"batch = {number}"), f"max_batch >= {number}")
     make_views(connection, folder, schemas)
-    _fold_again(connection, schemas)
+    fold_again(connection, schemas)
 
 
 _BY_ID: Final = (
@@ -71,7 +71,7 @@ _TOUCHED: Final = f"({_BY_ID} OR {_BY_REQUEST})"
 """Orders that have events among those that go, and all events of those orders."""
 
 
-def _touch(connection: duckdb.DuckDBPyConnection, sealed: Sealed, events: str) -> None:
+def touch(connection: duckdb.DuckDBPyConnection, sealed: Sealed, events: str) -> None:
     """Note what tells the orders of `events` (SQL for rows): their ids, the requests that made them, and their beginning."""
     columns = "venue, connection_id, request_id, order_id, client_order_id"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT {columns}, captured_at AS since FROM {events}")
@@ -84,7 +84,7 @@ def _touch(connection: duckdb.DuckDBPyConnection, sealed: Sealed, events: str) -
     connection.execute("SET VARIABLE since = (SELECT min(since) FROM touched)")
 
 
-def _remove(connection: duckdb.DuckDBPyConnection, sealed: Sealed, where: dict[str, str], files: str = "true") -> None:
+def remove(connection: duckdb.DuckDBPyConnection, sealed: Sealed, where: dict[str, str], files: str = "true") -> None:
     """Delete the rows for which `where` is true, table by table, and the touched orders.
 
     `files`: which sealed files of events can hold such rows, a condition on `_sniffer.sealed`.
@@ -105,7 +105,8 @@ def _ids(rows: str) -> str:
     )
 
 
-def _fold_again(connection: duckdb.DuckDBPyConnection, schemas: dict[str, pa.Schema]) -> None:
+def fold_again(connection: duckdb.DuckDBPyConnection, schemas: dict[str, pa.Schema]) -> None:
+    """Make the touched orders anew from the events that are there now."""
     number, next_key = connection.execute("SELECT batch, next_key FROM _sniffer.state").fetchall()[0]
     strategies = dict(connection.execute("SELECT connection_id, strategy FROM main.connections").fetchall())
     book = Book(next_key)

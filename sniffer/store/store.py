@@ -7,7 +7,7 @@ never sees rows without their position, nor a position without its rows.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -21,6 +21,7 @@ from sniffer.store.history import make_views
 from sniffer.store.interrupts import uninterrupted
 from sniffer.store.private import Private
 from sniffer.store.removal import remove_capture, withdraw
+from sniffer.store.rewrite import Rewrite, Rewritten
 from sniffer.store.rows import insert, schemas, to_arrow
 from sniffer.store.schema import EVENTS, check_ours, create, make_fixed_views
 from sniffer.store.sealed import BYTES, ROWS, Sealed
@@ -156,6 +157,20 @@ class Store:
             remove_capture(connection, self._sealed, self._files.folder, self._schemas, capture_id)
             self._load()
         self._changed = True
+
+    def rewrite(self, work: Callable[[Rewrite], None]) -> Rewritten:
+        """Let `work` make events anew from the stored messages, and put them in the place of the old ones, in one transaction.
+
+        Where nothing differs, nothing is written. Readers see what changed after `publish`.
+        """
+        with self._transaction() as connection:
+            rewriting = Rewrite(connection, self._sealed, self._files.folder, self._schemas)
+            work(rewriting)
+            done = rewriting.finish()
+            if done:
+                self._load()
+        self._changed = self._changed or bool(done)
+        return done
 
     @uninterrupted()
     def close(self) -> None:

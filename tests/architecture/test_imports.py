@@ -21,6 +21,7 @@ LAYERS = [
     {
         "sniffer.sidecar",
         "sniffer.replay",
+        "sniffer.redecode",
         "sniffer.doctor",
         "sniffer.execute",
         "sniffer.losses",

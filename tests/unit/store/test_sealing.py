@@ -320,7 +320,7 @@ def test_remove_that_fails_changes_nothing(db: Path, eager: None, monkeypatch: p
     load(db, batches())
     before = everything(db)
     with Store(db) as store:
-        monkeypatch.setattr("sniffer.store.removal._fold_again", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        monkeypatch.setattr("sniffer.store.removal.fold_again", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
         with pytest.raises(StoreError, match="No space left"):
             store.remove("cap")
         assert store.position(("cap-1",)) == position(6)
