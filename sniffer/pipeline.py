@@ -215,7 +215,7 @@ class Pipeline:
         if self._snapshots is None or bookmark is None or bookmark.segment == self._segment:
             return
         first, self._segment = not self._packets, bookmark.segment
-        if first or self._packets < self._skip or self._engine.secured:  # keys of TLS stay off the disk
+        if first or self._packets < self._skip:
             return
         if self._packets > self._skip:
             self._append(source, complete=False)

@@ -200,11 +200,6 @@ class Engine:
 
     # --- keys ------------------------------------------------------------------------------------------------------------
 
-    @property
-    def secured(self) -> bool:
-        """Whether any open connection is TLS: its keys are part of the decoding state."""
-        return any(connection.conversation.secured is not None for connection in self.connections.values())
-
     def keyless(self) -> tuple[str, ...]:
         """The sides of connections, as `ID SENDER`, whose TLS records are held for their keys."""
         if self._keylog is None:

@@ -34,6 +34,10 @@ class Secured:
         self._generation = keylog.generation if keylog is not None else 0
         self._ended = False
 
+    def __getstate__(self) -> dict[str, object]:
+        """For a snapshot: the key log of another run counts anew."""
+        return self.__dict__ | {"_generation": -1}
+
     def withhold(self, senders: tuple[Sender, ...]) -> None:
         """As `Conversation.withhold`."""
         self.layer.withhold(senders)

@@ -10,13 +10,16 @@ import pickle
 import random
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sniffer import exchanges
-from sniffer.capture.journal import Bookmark, JournalReader, JournalWriter
+from sniffer.capture.journal import Bookmark, JournalReader
+from sniffer.capture.journal_writer import JournalWriter
+from sniffer.capture.pcapfile import open_capture
 from sniffer.capture.segment import segments
 from sniffer.config import Limits, Settings, account_name
 from sniffer.examine import Examiner
@@ -25,6 +28,7 @@ from sniffer.model import OPCODE_TEXT, Batch, Message, Packet
 from sniffer.pipeline import Pipeline, examine
 from sniffer.snapshot import KEPT, SUFFIX, Refused, Snapshot, Snapshots, dump, load
 from sniffer.wire.engine import Engine
+from sniffer.wire.keylog import KeyLog
 from tests.command_line import PCAPS
 from tests.loading import Memory, packets_of
 
@@ -45,16 +49,21 @@ def captures() -> list[str]:
     return found
 
 
-# --- going on ----------------------------------------------------------------------------------------------------------------
+# --- going on ---
 
 
-def decode(packets: Sequence[Packet], size: int, *, again: bool) -> tuple[list[Any], ...]:
-    """The rows of `packets`; with `again` the state is put into bytes and out again between any two blocks."""
-    engine, examiner, batch = Engine("x", LIMITS), Examiner("x", True, None, NAME_OF), Batch()
-    for at in range(0, len(packets), size):
-        examine(examiner, engine.feed(list(packets[at : at + size])), batch)
+def decode(packets: Sequence[Packet], cuts: Sequence[int], secrets: Sequence[bytes], *, again: bool) -> tuple[list[Any], ...]:
+    """The rows of `packets`; with `again` the state is put into bytes and out again at each of the cuts."""
+    keylog = KeyLog(LIMITS)
+    shared = SHARED | {"key log": keylog}
+    engine, examiner, batch = Engine("x", LIMITS, keylog=keylog), Examiner("x", True, None, NAME_OF), Batch()
+    for lines in secrets:
+        keylog.feed("capture", lines)
+        keylog.end("capture")
+    for begin, end in pairwise((0, *cuts, len(packets))):
+        examine(examiner, engine.feed(list(packets[begin:end])), batch)
         if again:
-            engine, examiner = load(dump((engine, examiner), SHARED), SHARED)
+            engine, examiner = load(dump((engine, examiner), shared), shared)
     examine(examiner, engine.finish(), batch)
     return batch.messages, batch.order_events, batch.fill_events, batch.losses
 
@@ -62,11 +71,15 @@ def decode(packets: Sequence[Packet], size: int, *, again: bool) -> tuple[list[A
 @pytest.mark.parametrize("folder", sorted({name.partition("/")[0] for name in captures()}))
 def test_state_that_was_kept_goes_on_as_if_nothing_had_been(folder: str) -> None:
     print(f"seed {SEED}")
-    size = random.Random(SEED).randrange(1, 30)
+    chance = random.Random(SEED)
     for name in captures():
         if name.startswith(f"{folder}/"):
-            packets = packets_of(name)
-            assert decode(packets, size, again=True) == decode(packets, size, again=False), f"{name}, blocks of {size}"
+            source = open_capture(str(PCAPS / name))
+            packets = [packet for block in source.blocks() for packet in block]
+            secrets = getattr(source, "secrets", [])
+            cuts = sorted(chance.sample(range(len(packets)), min(6, len(packets))))
+            kept, straight = (decode(packets, cuts, secrets, again=again) for again in (True, False))
+            assert kept == straight, f"{name}, kept after {cuts} packets"
 
 
 def test_decoders_of_every_venue_can_be_kept() -> None:
@@ -89,7 +102,7 @@ def test_decoders_of_every_venue_can_be_kept() -> None:
     assert seen >= {"binance-spot"}
 
 
-# --- a journal that is bounded -------------------------------------------------------------------------------------------------
+# --- a journal that is bounded ---
 
 
 class Loader:
@@ -168,7 +181,7 @@ def test_a_connection_outlives_the_segments_that_it_began_in(name: str, tmp_path
             path.unlink()
 
 
-# --- what is refused -----------------------------------------------------------------------------------------------------------
+# --- what is refused ---
 
 BOOKMARK = Bookmark(3, 1, 100, 5000, True, 7, False, None)
 

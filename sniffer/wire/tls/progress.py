@@ -39,7 +39,7 @@ class Progress:
         self._negotiation = negotiation
         self._messages = hello.Handshake(limit)
         self._repeated = False
-        self._ready: Callable[[], bool] | None = None
+        self._ready: Callable[[], bool] | None = None  # methods of its own, both: they are state that can be kept
         self._then: Callable[[], Turn] | None = None
 
     @property
@@ -144,8 +144,11 @@ class Progress:
         if not negotiation.servers:
             return Turn.LOST
         if negotiation.tls13:
-            self._wait(lambda: negotiation.extensions_done, self._begin_protected)
+            self._wait(self._extensions_done, self._begin_protected)
         return Turn.NONE
+
+    def _extensions_done(self) -> bool:
+        return self._negotiation.extensions_done
 
     def _begin_protected(self) -> Turn:
         return self._begin(Stage.EARLY if self._negotiation.early_data else Stage.HANDSHAKE)
@@ -158,9 +161,13 @@ class Progress:
             return
         self.hellos += 1
         if negotiation.tls13:
-            self._wait(
-                lambda: bool(negotiation.clients) or "client" in negotiation.absent, lambda: self._begin(Stage.HANDSHAKE)
-            )
+            self._wait(self._client_heard, self._begin_handshake)
+
+    def _client_heard(self) -> bool:
+        return bool(self._negotiation.clients) or "client" in self._negotiation.absent
+
+    def _begin_handshake(self) -> Turn:
+        return self._begin(Stage.HANDSHAKE)
 
     def change_cipher_spec(self) -> Turn:
         """ChangeCipherSpec of TLS 1.2: what follows has the keys of the handshake that this side's latest hello belongs to."""
@@ -169,7 +176,10 @@ class Progress:
     def wait_for_extensions(self) -> None:
         """Whether the server takes early data must be known before anything of the client is found."""
         if self._sender == "client" and self.stage is Stage.HELLO and not self._negotiation.extensions_done:
-            self._wait(lambda: self._negotiation.extensions_done, lambda: Turn.NONE)
+            self._wait(self._extensions_done, self._nothing)
+
+    def _nothing(self) -> Turn:
+        return Turn.NONE
 
     def refuse(self) -> None:
         """The server refuses to renegotiate."""

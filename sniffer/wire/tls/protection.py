@@ -60,9 +60,14 @@ class Opener:
     exact = False
     """Whether `hints` are all there is: no other sequence number is worth a try."""
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, *keys: object) -> None:
         self.suite = suite
         self.sequence = 0
+        self._made_of = (suite, *keys)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For a snapshot: ciphers that are set up stay behind."""
+        return type(self), self._made_of, {"sequence": self.sequence}
 
     def open(self, head: bytes, body: bytes, sequence: int) -> Opened | None:
         """The record with this sequence number; None unless it proves itself. Changes nothing."""
@@ -107,7 +112,7 @@ class Aead13(Opener):
     tls13 = True
 
     def __init__(self, suite: Suite, secret: bytes) -> None:
-        super().__init__(suite)
+        super().__init__(suite, secret)
         self.secret = secret
         self._key, iv = traffic_keys(suite, secret)
         self._iv = int.from_bytes(iv)
@@ -185,13 +190,17 @@ class Aead12(Opener):
     """GCM (RFC 5288), CCM (RFC 6655), ChaCha20 (RFC 7905) of TLS 1.2; the first two write part of the nonce into the record."""
 
     def __init__(self, suite: Suite, key: bytes, iv: bytes) -> None:
-        super().__init__(suite)
+        super().__init__(suite, key, iv)
         self._iv = iv
         self._mask = int.from_bytes(iv)
         self._decrypt = _aead(suite, key).decrypt
         self.lead = 0 if suite.mode == "chacha20" else 8
         self._overhead = self.least = self.lead + suite.tag
         self._distance: int | None = None  # from the sequence number to the nonce that was written
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """See `Opener.__reduce__`."""
+        return type(self), self._made_of, {"sequence": self.sequence, "_distance": self._distance}
 
     def open(self, head: bytes, body: bytes, sequence: int) -> Opened | None:
         """See `Opener.open`."""
@@ -244,7 +253,7 @@ class Cbc12(Opener):
     """CBC of TLS 1.2: MAC, then encrypt (RFC 5246 section 6.2.3.2), or encrypt, then MAC (RFC 7366)."""
 
     def __init__(self, suite: Suite, key: bytes, mac_key: bytes, encrypt_then_mac: bool) -> None:
-        super().__init__(suite)
+        super().__init__(suite, key, mac_key, encrypt_then_mac)
         assert suite.mac is not None
         self._algorithm = _BLOCK_CIPHERS[suite.cipher](key)
         self._block = self._algorithm.block_size // 8
