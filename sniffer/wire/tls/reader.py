@@ -7,7 +7,6 @@ The side is at one of these places:
 - it *waits* for what the other side's hello says (`progress.py`); what comes is held;
 - it *searches* (`search.py`, `recovery.py`) for a record that its candidates' keys prove: where keys change, where the key log
   lacks them, and after damage;
-- it *skips* what is left of a record that a gap tore, whose head was seen;
 - it is *over*: nothing that follows can be read, and why.
 
 Each byte is read, or lost in a gap of the TCP layer, or lost here. A side's result depends on its own bytes, the other side's
@@ -72,7 +71,6 @@ class SideReader:
         self._record = PendingRecord()
         self._search: Search | None = None
         self._dormant: str | None = None  # the search holds nothing until the key log says more, and why
-        self._skip = 0
         self._over: str | None = None
         self._held: deque[Item] = deque()
         self._held_cost = 0
@@ -239,12 +237,6 @@ class SideReader:
             if self._over is not None:
                 self._lose([rest], self._over)
                 return True
-            if self._skip:
-                taken = min(self._skip, size - at)
-                self._lose([(offset + at, time, data[at : at + taken])], TORN)
-                self._pass_torn(taken)
-                at += taken
-                continue
             if self._opener is not None and not self._record.data:
                 at, self._offset = self._opener.application_data(data, at, time, self._offset, self._out)
             at = self._record.add(offset, time, data, at)
@@ -351,34 +343,10 @@ class SideReader:
         length, record = gap.length, self._record
         if self._search is not None:
             return self._run_ends(self._search, gap)
-        if self._skip and length is not None and length <= self._skip:
-            self._pass_torn(length)
-        elif record.data and self._opener is not None and length is not None and self._is_inside(length):
-            if record.data[0] == APPLICATION_DATA and self._progress.stage is not Stage.HANDSHAKE:
-                self._out.append(Gap(self._offset, gap.time, None, TORN))
-            self._skip = record.missing()
-            self._lose(record.chunks(), TORN)
-            self._progress.lost_bytes()
-            self._opener = None
-            self._pass_torn(length)
-        else:
-            self._skip = 0
-            at = record.offset if record.data else gap.offset
-            self._lose(record.chunks(), TORN)
-            self._lose_place(at if length is not None else None, BETWEEN)
+        at = record.offset if record.data else gap.offset
+        self._lose(record.chunks(), TORN)
+        self._lose_place(at if length is not None else None, BETWEEN)
         return True
-
-    def _is_inside(self, length: int) -> bool:
-        """Whether a hole of so many bytes ends inside the record under way, or with it."""
-        return len(self._record.data) >= HEAD and length <= self._record.missing()
-
-    def _pass_torn(self, length: int) -> None:
-        """`length` more bytes of a torn record have passed."""
-        self._skip -= length
-        opener = self._recovery.keys
-        if not self._skip and opener is not None:
-            opener.sequence += 1
-            self._opener = opener
 
     def _lose_place(self, at: int | None, reason: str) -> None:
         """Search for the next record that opens, from the record under way on.
@@ -458,14 +426,15 @@ class SideReader:
             if not self._may_go_on():
                 self._hold_first([end])
                 return False
+            if self._opener is not None and self._record.data:  # cut off, or its length is damaged
+                self._lose_place(self._record.offset, _inside(end))
             if self._search is not None and self._search.held_bytes:
                 return self._run_ends(self._search, end)
         return self._pass_end(end)
 
     def _pass_end(self, end: End) -> bool:
-        inside = CAPTURE_ENDED if end.reason.startswith(CAPTURE_ENDED) else "connection ended"
-        self._lose(self._record.chunks(), f"{inside} inside a TLS record")
-        if self._search is not None and self.proved:
+        self._lose(self._record.chunks(), _inside(end))
+        if self._search is not None and self.proved and self._search.reason != _inside(end):
             self._out.append(Gap(self._offset, end.time, None, self._search.reason))
         self._over = self._over or self.unreadable_reason or AFTER_CLOSE  # as it was while there was a search
         self._search = None
@@ -492,6 +461,11 @@ class SideReader:
 def _is_bare(kind: int, body: bytes) -> bool:
     """ChangeCipherSpec, or an alert that is not protected. TLS 1.3 ignores both (RFC 8446 section 5): an alert proves nothing."""
     return (kind == CHANGE_CIPHER_SPEC and body == b"\1") or (kind == ALERT and len(body) == 2)
+
+
+def _inside(end: End) -> str:
+    ended = CAPTURE_ENDED if end.reason.startswith(CAPTURE_ENDED) else "connection ended"
+    return f"{ended} inside a TLS record"
 
 
 def _cost(item: Item) -> int:
