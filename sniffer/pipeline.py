@@ -151,12 +151,14 @@ class Pipeline:
                 at: int | None = getattr(source, "position", None)
                 if at is not None:  # a journal counts its packets itself, those that were deleted unread included
                     self._packets = at
+                fresh = self._packets >= self._skip
                 self._load(block)
+                if told := self._source_losses(source):
+                    self._batch.losses += told if fresh else ()
             else:
                 self._go_on()
                 self._ticked = time.time_ns() - IDLE_LAG
                 self._take(self._engine.tick(self._ticked))
-            self._note_drops(source)
             if block and self._packets <= self._skip:
                 self._forget()
             self._flush(source)
@@ -274,23 +276,23 @@ class Pipeline:
                 self._examiner.forget(connection.id)
         self._dirty.clear()
 
-    def _note_drops(self, source: PacketSource) -> None:
-        """What the source itself lost: packets that the kernel dropped, damaged files."""
+    def _source_losses(self, source: PacketSource) -> list[Loss]:
+        """What the source itself lost: packets that the kernel dropped, damaged files.
+
+        That stands between two packets, and is told with the block that begins behind it, so that a run that goes on knows
+        whether it is stored; behind the last packet, with what the capture's end brings forth.
+        """
         capture_id = self._position.capture_id
+        losses = [loss._replace(capture_id=capture_id) for loss in source.losses]
+        source.losses.clear()
         drops = source.kernel_drops
         if drops is not None and drops > (self._kernel_drops or 0):
             count = drops - (self._kernel_drops or 0)
             reason = f"{count} packets dropped by the kernel before they could be read"
             now = self._ended_at
-            self._batch.losses.append(Loss(capture_id, None, None, now, now, None, None, None, "kernel", reason))
+            losses.append(Loss(capture_id, None, None, now, now, None, None, None, "kernel", reason))
         if drops is not None:
             self._kernel_drops = drops
-        if not self.summary.damage:
-            self._batch.losses += self._losses_of(source)
-
-    def _losses_of(self, source: PacketSource) -> list[Loss]:
-        losses = [loss._replace(capture_id=self._position.capture_id) for loss in source.losses]
-        source.losses.clear()
         return losses
 
     # --- rows to the store -----------------------------------------------------------------------------------------------
@@ -328,7 +330,7 @@ class Pipeline:
 
     def _finish(self, source: PacketSource) -> None:
         """The source has ended. What that brings forth is an append of its own: it is taken back if the capture goes on."""
-        self._note_drops(source)
+        told = self._source_losses(source)
         if self._packets < self._skip or (self._packets == self._skip and self._ended):
             self.summary.already_loaded = self._packets
             self._forget()
@@ -338,7 +340,7 @@ class Pipeline:
             self._append(source, complete=False)
         self._position = self._position._replace(keyless=self._engine.keyless())
         output = self._engine.finish()
-        output.losses = [at_end(loss) for loss in (*self._losses_of(source), *output.losses)]
+        output.losses = [*told, *(at_end(loss) for loss in output.losses)]
         self._take(output)
         self._append(source, complete=True)
         self._target.publish()
