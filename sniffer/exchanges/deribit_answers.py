@@ -40,6 +40,16 @@ LIQUIDITY: Final = {"M": "maker", "T": "taker"}
 OUTCOME_UNKNOWN: Final = frozenset((11094, 13028))
 """internal_server_error and temporarily_unavailable ("service is not responding or responding too slow")."""
 
+REFUSED_TERMS: Final = frozenset(
+    (
+        10002, 10003, *range(10005, 10010), 10011, *range(10012, 10019), *range(10021, 10025), 10026, 10027, 10031, 10032,
+        *range(10034, 10040), 10043, 10044, 11013, 11021, 11022, 11035, 11036, 11037, 11038, 11039, 11048, 11054,
+    )
+)  # fmt: skip
+"""Codes that say themselves that an order was not taken as it was wanted: its price, amount, funds, or a limit on orders."""
+NO_SUCH_ORDER: Final = frozenset((10004, 10010, 10025, 10029, 10045, 10046, 11008, 11041, 11044))
+"""Codes that say that an order could not be cancelled or edited."""
+
 
 class Told:
     """Collects what one message says. `problem` is the first thing in it that could not be read."""
@@ -94,15 +104,19 @@ class Told:
         if len(asked) == 1 and type(ids) is list and len(ids) == 1 and type(ids[0]) is str:
             self._rows.rejoined(asked[0], order_id=ids[0], status="PENDING_TRIGGER", status_raw=None)
 
-    def refused(self, error: Any, status: int | None) -> None:
-        """Reads a refusal of the request that it is joined to. `status` is that of HTTP."""
+    def refused(self, error: Any, http_status: int | None) -> None:
+        """Reads a refusal of the request that it is joined to, if that was seen."""
         if type(error) is not dict:
             raise Broken("field error: no object")
         code = whole(error, "code")
-        if self._request is None:
-            raise Broken(f"a refusal ({code}) of a request that was not seen")
-        unknown = code in OUTCOME_UNKNOWN or (status is not None and status >= 500)
         said: dict[str, Any] = {"status_raw": str(code), "reason": optional_text(error, "message")}
+        if self._request is None:
+            if code not in REFUSED_TERMS | NO_SUCH_ORDER:
+                raise Broken(f"a refusal ({code}) of a request that was not seen")
+            status = "REJECTED" if code in REFUSED_TERMS else None
+            self._rows.order(RESPONSE, request_id=self._request_id, status=status, **said)
+            return
+        unknown = code in OUTCOME_UNKNOWN or (http_status is not None and http_status >= 500)
         if not self._request.orders:
             action = ACTIONS[self._request.method]
             rejected = action == PLACE and not unknown

@@ -198,7 +198,7 @@ class Told:
         if status != "ok":
             raise Broken("field status: an unknown word")
         if type(data) is dict and "statuses" in data:
-            self._statuses(data["statuses"], request, None if kind != "cancel" else CANCEL)
+            self._statuses(data["statuses"], request, CANCEL if kind == "cancel" else None)
         elif type(data) is dict and "status" in data and kind in ("twapOrder", "twapCancel"):
             self._statuses([data["status"]], request, CANCEL if kind == "twapCancel" else PLACE)
         elif kind == "default":  # the action was done, and there is nothing to say of it: a modify
@@ -251,7 +251,7 @@ class Told:
             if asked is not None:
                 self._refuse(asked, told)
                 return
-            rejected = "REJECTED" if action == PLACE else None
+            rejected = None if action == CANCEL else "REJECTED"
             said = {"status": rejected, "reason": told}
         elif word in ("resting", "filled", "running"):
             if type(told) is not dict:

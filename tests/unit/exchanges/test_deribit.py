@@ -225,7 +225,10 @@ def test_answers_without_their_requests() -> None:
     shown = known(Talk("deribit").server(answer(order(order_state="cancelled", cancel_reason="mmp_trigger")))).orders[0]
     assert (placed.action, amended.action, shown.action) == ("place", "amend", None)
     assert (shown.status, shown.reason) == ("CANCELED", "mmp_trigger")
-    assert known(Talk("deribit").server(refusal(10009, "not_enough_funds")), "not seen").orders == []
+    for code, word, status in ((10009, "not_enough_funds", "REJECTED"), (11044, "not_open_order", None)):
+        (row,) = known(Talk("deribit").server(refusal(code, word))).orders
+        assert brief(row, "action", "status", "status_raw", "reason", "request_id") == (None, status, str(code), word, "31")
+    assert known(Talk("deribit").server(refusal(11050, "bad_request")), "not seen").orders == []
 
 
 def test_refusals() -> None:
@@ -248,7 +251,8 @@ def test_a_request_id_in_flight_twice_joins_nothing() -> None:
     talk = Talk("deribit")
     talk.client(SELL)
     talk.client(ask("cancel", order_id="ETH-1"))
-    assert known(talk.server(refusal(10009, "not_enough_funds")), "not seen").orders == []
+    (row,) = known(talk.server(refusal(10009, "not_enough_funds"))).orders
+    assert brief(row, "client_order_id", "order_id", "action") == (None, None, None)
 
 
 def test_cancelling_several() -> None:

@@ -179,7 +179,7 @@ def test_an_order_of_a_batch_that_cannot_be_read_keeps_its_place() -> None:
     assert [brief(row, "item", "client_order_id") for row in decoded.orders] == [(0, CLOID), (2, "0x3")]
     rows = known(talk.server(answer(done(RESTING, {"error": "no"}, {"resting": {"oid": 5}})))).orders
     shown = [brief(row, "item", "order_id", "client_order_id", "status", "reason") for row in rows]
-    assert shown == [(0, "90210077", CLOID, "NEW", None), (1, None, None, None, "no"), (2, "5", "0x3", "NEW", None)]
+    assert shown == [(0, "90210077", CLOID, "NEW", None), (1, None, None, "REJECTED", "no"), (2, "5", "0x3", "NEW", None)]
 
 
 def test_an_action_that_is_not_known_is_a_problem() -> None:
@@ -253,6 +253,10 @@ def test_a_refusal_of_the_whole() -> None:
 def test_answers_without_their_requests() -> None:
     (row,) = known(Talk("hyperliquid").server(answer(done(RESTING)))).orders
     assert brief(row, "action", "order_id", "status", "symbol") == (None, "90210077", "NEW", None)
+    (row,) = known(Talk("hyperliquid").server(answer(done({"error": "no"})))).orders
+    assert brief(row, "action", "order_id", "status", "reason") == (None, None, "REJECTED", "no")
+    (row,) = known(Talk("hyperliquid").server(answer(done({"error": "no"}, kind="cancel")))).orders
+    assert brief(row, "action", "status", "reason") == ("cancel", None, "no")
     known(Talk("hyperliquid").server(answer({"status": "err", "response": "no"})), "not seen")
     known(Talk("hyperliquid").server(answer(done({"later": {}}))), "not known")
 
