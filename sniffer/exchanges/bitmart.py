@@ -55,8 +55,8 @@ _CLIENT_KINDS: Final = frozenset(("web", "ios", "android"))
 
 
 def _is_public(name: str) -> bool:
-    """Of what stands in `args`: channels have a slash, a login's time is digits and its device a word; the rest is secret."""
-    return "/" in name or name.isdigit() or name in _CLIENT_KINDS
+    """Of what stands in `args`: channels begin so, a login's time is digits and its device a word; the rest is secret."""
+    return name.startswith(("spot/", "futures/")) or name.isdigit() or name in _CLIENT_KINDS
 
 
 _SECRETS: Final = Secrets(("X-BM-KEY", "X-BM-SIGN", "Authorization", "Cookie"), channels=("args",), public=_is_public)

@@ -1,4 +1,4 @@
-"""OKX API v5: websocket orders, updates and fills, and REST, of okx.com, its regional hosts and its demo environment.
+"""OKX API v5, over websocket and REST, of okx.com, its regional hosts and its demo environment; and order pushes of API v3.
 
 Hosts      ws.okx.com, wspap.okx.com (demo), wseea.okx.com, wsus.okx.com... port 8443: /ws/v5/private (orders),
            /ws/v5/business (algo orders, spreads), /ws/v5/public (market data); www.okx.com, eea., us., my., aws. (REST).
@@ -13,7 +13,7 @@ Pitfalls   - `sz` counts contracts of derivatives, and quote currency in market 
            - An answer with sCode 0 says that the request was taken, not that it was carried out.
            - Fees below zero are paid, above zero received. The fills channel repeats those of the order channel, without fee.
            - Requests may name an instrument by number, `instIdCode`; instrument lists say which it is.
-           - Heartbeats are the bare texts ping and pong. The old API v3 compressed its messages itself.
+           - Heartbeats are the bare texts ping and pong. The old API v3 (okx_v3.py) compressed its messages itself.
 Docs       https://www.okx.com/docs-v5/en/ (Order Book Trading: Trade, Algo Trading; Spread Trading; Public Data: Instruments)
 """
 
@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from sniffer.exchanges import okx_orders, okx_requests
+from sniffer.exchanges import okx_orders, okx_requests, okx_v3
 from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
@@ -59,6 +59,8 @@ HOSTS: Final = (
 WS_PATHS: Final = ("/ws/v5/private", "/ws/v5/business", "/ws/v5/public")
 _TRADE_PATHS: Final = ("/api/v5/trade/", "/api/v5/sprd/")
 
+_OLD_CHANNEL: Final = re.compile(r"(?:spot|margin|futures|swap|option|index|information|account)/[\w/]+(?::[\w\-]+)?")
+"""What is no secret in the `args` of v3, where a login's key, passphrase and signature stand too."""
 _SECRETS: Final = Secrets(
     (
         "apiKey",
@@ -70,7 +72,9 @@ _SECRETS: Final = Secrets(
         "OK-ACCESS-PASSPHRASE",
         "Authorization",
         "Cookie",
-    )
+    ),
+    channels=("args",),
+    public=lambda name: _OLD_CHANNEL.fullmatch(name) is not None,
 )
 
 _PUSHED: Final = (b'{"arg":{"channel":"', b'{"arg": {"channel": "')
@@ -78,7 +82,7 @@ _WORDS: Final = (b'"op"', b'"event"', b'"sCode"', b'instIdCode"')
 _OLD_ORDERS: Final = re.compile(rb'"table"\s*:\s*"\w+/order')
 _ORDER_OP: Final = re.compile(rb'"op"\s*:\s*"(?:batch-)?(?:amend-|cancel-|mass-)?(?:orders?|cancel)"')
 _SBE: Final = "SBE: a binary format of market data, which is not decoded"
-_OLD: Final = "API v3, which OKX has switched off: its messages are not decoded"
+_OLD: Final = "a table of API v3 that is not known"
 _CHANNELS: Final[dict[str, Callable[[Rows, Row], str | None]]] = {
     "orders": lambda rows, row: okx_orders.order(rows, UPDATE, row),
     "fills": lambda rows, row: okx_orders.fill(rows, row),
@@ -158,8 +162,8 @@ class OkxDecoder:
         document = parse_object(payload)
         op, args = text(document, "op"), document.get("args")
         if op == "login":
-            if type(args) is list and args and type(args[0]) is dict:
-                self._accounts.key(args[0].get("apiKey"), login=True)
+            if type(args) is list and args:  # v3 lists the key itself
+                self._accounts.key(args[0].get("apiKey") if type(args[0]) is dict else args[0], login=True)
             return Decoded(LOGIN, [], [])
         if op not in ACTIONS:
             if "order" in op or "cancel" in op:
@@ -196,8 +200,12 @@ class OkxDecoder:
             if op not in ACTIONS or (request is not None and request.op != op):
                 raise Broken("an answer to an operation that is not known")
             return self._answer(message, op, request, request_id, document)
-        if "table" in document:  # what is public there looks alike
-            return Decoded(OTHER, [], [], _OLD)
+        if "table" in document:
+            unit = okx_v3.TABLES.get(text(document, "table"))
+            if unit is None:
+                return Decoded(OTHER, [], [], _OLD)
+            rows = Rows(message, NAME, self.account)
+            return self._told(rows, UPDATE, lambda rows, row: okx_v3.order(rows, row, unit), document)
         arg = document.get("arg")
         if type(arg) is not dict:
             raise Broken("field arg: not an object")
@@ -293,6 +301,14 @@ def _call_of(head: HttpHead) -> tuple[str, str]:
     return head.method or "", (head.target or "").partition("?")[0]
 
 
+def _looks_old(payload: bytes) -> bool:
+    try:
+        payload = inflate(payload)
+    except Broken:
+        return False
+    return _OLD_ORDERS.search(payload) is not None and b'"instrument_id"' in payload
+
+
 class Okx:
     """The venue, as in `base.Venue`."""
 
@@ -308,7 +324,7 @@ class Okx:
         if sender == "client":
             return _ORDER_OP.search(payload) is not None and (b'"instId' in payload or b'"sprdId"' in payload)
         if b'ordId"' not in payload:
-            return False
+            return _looks_old(payload)
         return (b'"instId"' in payload and b'"fillSz"' in payload) or (b'"sCode"' in payload and b'"op"' in payload)
 
     def decoder(self, facts: ConnectionFacts) -> OkxDecoder:

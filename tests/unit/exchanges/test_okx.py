@@ -101,6 +101,57 @@ BUY: JSON = {
 SELL: JSON = {"instId": "ETH-USDT-SWAP", "tdMode": "cross", "side": "sell", "ordType": "market", "sz": "3", "clOrdId": "h2"}
 REST = "POST /api/v5/trade/order"
 
+OLD_SPOT: JSON = {
+    "table": "spot/order",
+    "data": [
+        {
+            "client_oid": "v3a",
+            "created_at": "2021-02-03T04:05:06.007Z",
+            "fee": "-0.0021",
+            "fee_currency": "LTC",
+            "filled_notional": "287.5",
+            "filled_size": "2.0",
+            "instrument_id": "LTC-USDT",
+            "last_fill_id": "88123",
+            "last_fill_px": "143.75",
+            "last_fill_qty": "2.0",
+            "last_fill_time": "2021-02-03T04:05:07.250Z",
+            "margin_trading": "1",
+            "notional": "",
+            "order_id": "7754120099",
+            "order_type": "0",
+            "price": "144",
+            "side": "buy",
+            "size": "3.5",
+            "state": "1",
+            "status": "part_filled",
+            "timestamp": "2021-02-03T04:05:07.260Z",
+            "type": "limit",
+        }
+    ],
+}
+OLD_SWAP: JSON = {
+    "table": "swap/order",
+    "data": [
+        {
+            "client_oid": "",
+            "contract_val": "10",
+            "fee": "0",
+            "filled_qty": "0",
+            "instrument_id": "ETH-USD-SWAP",
+            "last_fill_qty": "0",
+            "order_id": "61-b",
+            "order_type": "1",
+            "price": "1622.25",
+            "price_avg": "0.00",
+            "size": "40",
+            "state": "0",
+            "timestamp": "2021-02-03T04:05:07.260Z",
+            "type": "2",
+        }
+    ],
+}
+
 FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
     ("okx", "client", ask("order", BUY)),
     ("okx", "server", answer("order", result())),
@@ -178,6 +229,8 @@ FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
         },
         "GET /api/v5/trade/fills?instType=SPOT",
     ),
+    ("okx", "server", OLD_SPOT),
+    ("okx", "server", OLD_SWAP),
 ]
 
 ASKED = ("action", "request_id", "symbol", "client_order_id", "order_id", "side", "order_type", "time_in_force", "price",
@@ -626,8 +679,64 @@ def test_compressed_payloads() -> None:
 
     assert known(said(push("orders", order()))).orders[0].order_id == "9920412100765"
     assert said(MARKET[0]) is None
-    old = known(said({"table": "spot/order", "data": [{"order_id": "1", "side": "buy"}]}), "API v3")
+    assert [row.order_id for row in known(said(OLD_SPOT)).orders] == ["7754120099"]
+    old = known(said({"table": "spot/order_algo", "data": [{"order_id": "1", "side": "buy"}]}), "API v3")
     assert (old.kind, old.orders) == (OTHER, [])
+
+
+def test_api_v3() -> None:
+    columns = (
+        "symbol", "client_order_id", "order_id", "side", "order_type", "time_in_force", "status", "price", "quantity",
+        "quantity_unit", "filled_quantity",
+    )  # fmt: skip
+    told = known(Talk("okx").server(OLD_SPOT))
+    assert brief(told.orders[0], *columns) == (
+        "LTC-USDT", "v3a", "7754120099", "buy", "limit", None, "PARTIALLY_FILLED", "144", "3.5", "base", "2.0",
+    )  # fmt: skip
+    assert told.orders[0].exchange_time == 1_612_325_107_260_000_000
+    assert brief(told.fills[0], "trade_id", "order_id", "side", "price", "quantity", "quantity_unit", "fee") == (
+        "88123", "7754120099", "buy", "143.75", "2.0", "base", None,
+    )  # fmt: skip
+    assert told.fills[0].exchange_time == 1_612_325_107_250_000_000
+    swap = known(Talk("okx").server(OLD_SWAP))
+    assert brief(swap.orders[0], *columns) == (
+        "ETH-USD-SWAP", None, "61-b", "sell", "limit", "post_only", "NEW", "1622.25", "40", "contract", "0",
+    )  # fmt: skip
+    assert (swap.orders[0].average_price, swap.fills) == (None, [])
+    assert guess_venue("server", json.dumps(OLD_SWAP).encode()) is VENUE
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"state": "-2"}, ("REJECTED", "-2", "limit", "3.5", "base")),
+        ({"state": "4"}, ("PENDING_CANCEL", "4", "limit", "3.5", "base")),
+        ({"state": None, "status": "cancelled"}, ("CANCELED", "cancelled", "limit", "3.5", "base")),
+        ({"state": "9"}, (None, "9", "limit", "3.5", "base")),
+        ({"type": "market", "size": "0", "notional": "500"}, ("PARTIALLY_FILLED", "1", "market", "500", "quote")),
+        ({"order_type": "4"}, ("PARTIALLY_FILLED", "1", "market", "3.5", "base")),
+    ],
+)
+def test_terms_of_api_v3(changes: JSON, expected: tuple[Any, ...]) -> None:
+    row = known(Talk("okx").server({"table": "spot/order", "data": [OLD_SPOT["data"][0] | changes]})).orders[0]
+    assert brief(row, "status", "status_raw", "order_type", "quantity", "quantity_unit") == expected
+
+
+def test_a_fill_of_api_v3_without_an_id_is_none() -> None:
+    row = {key: value for key, value in OLD_SPOT["data"][0].items() if key != "last_fill_id"}
+    told = known(Talk("okx").server({"table": "spot/order", "data": [row]}), "field last_fill_id")
+    assert (len(told.orders), told.fills) == (1, [])
+
+
+def test_the_login_of_api_v3() -> None:
+    talk = Talk("okx")
+    login = {"op": "login", "args": ["KEY-3", "pass/PLANTED", "1612325107.26", "sig+/PLANTED="]}
+    assert known(talk.client(login)).kind == LOGIN
+    assert known(talk.server(OLD_SPOT)).orders[0].account == "name of KEY-3"
+    assert "PLANTED" not in VENUE.redact("client", json.dumps(login))
+    assert "KEY-3" not in VENUE.redact("client", json.dumps(login))
+    subscription = json.dumps({"op": "subscribe", "args": ["spot/order:LTC-USDT", "swap/depth_l2_tbt:ETH-USD-SWAP"]})
+    assert VENUE.redact("client", subscription) == subscription
 
 
 def test_binary_market_data_is_told_once() -> None:
