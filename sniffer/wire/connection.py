@@ -181,12 +181,12 @@ class Connection:
         self.ledger.finish()
         return out
 
-    def shed(self, time: int, reason: str) -> None:
-        """Give up what is buffered: a limit over all connections is passed."""
+    def shed(self, time: int, reason: str) -> Delivery:
+        """Give up what is buffered: a limit over all connections is passed. The messages that are read of it all the same."""
         for side in (self.client, self.server):
             while side.stream.held_bytes:
                 side.stream.give_up(time, reason)
-        self.conversation.shed(time, reason)
+        return self.conversation.shed(time, reason)
 
     def _run(self, client: list[Item], server: list[Item]) -> Delivery:
         for side, items in ((self.client, client), (self.server, server)):

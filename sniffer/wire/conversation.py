@@ -155,10 +155,13 @@ class Conversation:
                 reader.holes = []
         return found
 
-    def shed(self, time: int, reason: str) -> None:
-        """Give up what is held: a limit over all connections is passed."""
+    def shed(self, time: int, reason: str) -> Delivery:
+        """Give up what is held: a limit over all connections is passed. The messages that are read of it all the same."""
+        out: Delivery = []
         if self._secured is not None:
-            self._secured.shed(time, reason)
+            out = self._secured.shed(time, reason)
+            for _, messages in out:
+                self.messages += len(messages)
         for reader in self._readers.values():
             if reader.buffered_bytes():
                 reader.feed([Gap(0, time, None, reason)])
@@ -170,6 +173,7 @@ class Conversation:
                 self._lose_http(name, reason, began, time, offset, length, 1)
             self._become_opaque("http", reason)
             self._count()
+        return out
 
     # --- whose turn it is ------------------------------------------------------------------------------------------------
 

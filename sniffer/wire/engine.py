@@ -365,7 +365,10 @@ class Engine:
         limit = self._limits.reorder_total_bytes + self._limits.total_message_bytes
         while self._buffered and sum(self._buffered.values()) > limit:
             largest = max(self._buffered, key=self._buffered.__getitem__)
-            self.connections[largest].shed(now, "given up: too many bytes wait for the rest over all connections")
+            connection = self.connections[largest]
+            delivery = connection.shed(now, "given up: too many bytes wait for the rest over all connections")
+            if delivery:
+                self._deliveries.append((connection, delivery))
             del self._buffered[largest]
 
     def _lose(self, time: int, length: int, reason: str) -> None:

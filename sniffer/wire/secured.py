@@ -91,7 +91,7 @@ class Secured:
             out += plain.feed(*layer.give_up(time_of(last), NO_KEY_LOG), waiting)
         return out
 
-    def shed(self, time: int, reason: str) -> None:
+    def shed(self, time: int, reason: str) -> Delivery:
         """As `Conversation.shed`."""
-        self.plain.feed(*self.layer.give_up(time, reason), (None, None))
-        self.plain.shed(time, reason)
+        out = self.plain.feed(*self.layer.give_up(time, reason), (None, None))
+        return out + self.plain.shed(time, reason)
