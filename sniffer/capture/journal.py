@@ -134,7 +134,7 @@ class JournalReader:
             return  # deleted this moment: the next head says what it held
         except OSError as error:
             raise folder_error(path, error) from None
-        decoder = pcapng.PcapngDecoder()
+        decoder = pcapng.PcapngDecoder(statistics_apart=True)
         self.bookmark = Bookmark(
             self._number,
             self._run,

@@ -70,10 +70,12 @@ class PcapngDecoder:
 
     `application` and `comment` are those of the present section's header, `names` are its interfaces' names, and
     `statistics_comment` belongs to its latest statistics block: our journal marks the end of a run there. `secrets` holds the
-    TLS key logs that were met; whoever reads them takes them out.
+    TLS key logs that were met; whoever reads them takes them out. `statistics_apart`: one `decode` ends before a statistics
+    block, and the next begins with it, so that it is known whose packets it stands before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, statistics_apart: bool = False) -> None:
+        self._apart = statistics_apart
         self.damage: str | None = None
         self.wanted = 0
         self.application = ""
@@ -123,6 +125,8 @@ class PcapngDecoder:
                     append((time, link_type, data[start : start + captured], original, mark))
                     offset = end
                 self._time = time
+                if self._apart and packets and offset + 4 <= size and self._word(data, offset)[0] == INTERFACE_STATISTICS:
+                    break
                 length = self._block(data, offset, append)
                 if not length:
                     break
