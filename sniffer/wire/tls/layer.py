@@ -25,12 +25,15 @@ class TlsLayer:
     What cannot be read becomes a loss in the ledger, layer "tls", with offsets of the TCP stream and bytes of ciphertext.
     """
 
-    def __init__(self, keylog: KeyLog, limits: Limits, ledger: LossLedger, *, joined_midway: bool) -> None:
-        """`joined_midway`: the capture begins after the connection did."""
+    def __init__(
+        self, keylog: KeyLog, limits: Limits, ledger: LossLedger, *, joined_midway: bool, roles_guessed: bool = False
+    ) -> None:
+        """`joined_midway`: the capture begins after the connection did. `roles_guessed`: who is the client is not known."""
         self._limits = limits
         self._keylog = keylog
         self._generation = keylog.generation
         self._negotiation = Negotiation(keylog, joined_midway=joined_midway)
+        self._negotiation.roles_guessed = roles_guessed
         budget = Budget(limits.tls_tries)
         self._client = SideReader("client", self._negotiation, budget, limits, ledger)
         self._server = SideReader("server", self._negotiation, budget, limits, ledger)
@@ -95,6 +98,18 @@ class TlsLayer:
     def held_bytes(self) -> int:
         """Memory held for what cannot be read yet, about."""
         return self._client.held_bytes + self._server.held_bytes
+
+    @property
+    def roles_guessed(self) -> bool:
+        """Whether it is still a guess who is the client: no record has proved itself."""
+        return self._negotiation.roles_guessed
+
+    def name_sides(self) -> bool:
+        """The sides by their right names, once no guess is left. True: the guess was wrong, so the next `feed` is to name them so."""
+        if not self._negotiation.crossed or self._client.sender == "server":
+            return False
+        self._client, self._server = self._server, self._client
+        return True
 
     # --- bytes -----------------------------------------------------------------------------------------------------------
 

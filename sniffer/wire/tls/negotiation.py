@@ -39,6 +39,7 @@ class Stage(Enum):
     TLS12 = 4
 
 
+_OTHER: Final[dict[Sender, Sender]] = {"client": "server", "server": "client"}
 _LABELS: Final[dict[tuple[Sender, Stage], str]] = {
     ("client", Stage.EARLY): CLIENT_EARLY,
     ("client", Stage.HANDSHAKE): CLIENT_HANDSHAKE,
@@ -57,6 +58,8 @@ class Candidate(NamedTuple):
     client_random: bytes | None
     first: bool = True
     """No other keys protected records of this stage before."""
+    crossed: bool = False
+    """They are those of the other side, if client and server are who they are taken for."""
 
 
 class Negotiation:
@@ -84,6 +87,10 @@ class Negotiation:
         self.version: str | None = None
         self.cipher: str | None = None
         self.unreadable: str | None = None
+        self.roles_guessed = False
+        """Who is the client is a guess, which the key log's labels may prove wrong."""
+        self.crossed = False
+        """It was wrong."""
         self.withheld: tuple[Sender, ...] = ()
         """Whose application data is not to be read yet, even where the key log has its keys."""
 
@@ -145,6 +152,8 @@ class Negotiation:
     def proved(self, candidate: Candidate) -> None:
         """A record opened: this is the suite, and whose keys they are."""
         suite = candidate.opener.suite
+        if self.roles_guessed:
+            self.roles_guessed, self.crossed = False, candidate.crossed
         if self.suite is None or self.client_random is None:
             self.progress += 1
             self.suite = suite
@@ -189,12 +198,14 @@ class Negotiation:
             return self._candidates12(sender, handshake, tried)
         out = []
         size = HASH_SIZES[self.suite.hash] if self.suite else None
-        for client_random, secret in self._secrets(_LABELS[sender, stage], self.client_random):
-            if secret in tried or (size is not None and len(secret) != size):
-                continue
-            tried.add(secret)
-            fitting = [self.suite] if self.suite else [one for one in TLS13_SUITES if HASH_SIZES[one.hash] == len(secret)]
-            out += [Candidate(Aead13(suite, secret), 0, stage, client_random) for suite in fitting]
+        for crossed in (self.crossed, not self.crossed) if self.roles_guessed else (self.crossed,):
+            label = _LABELS.get((_OTHER[sender] if crossed else sender, stage))
+            for client_random, secret in self._secrets(label, self.client_random) if label else ():
+                if secret in tried or (size is not None and len(secret) != size):
+                    continue
+                tried.add(secret)
+                fitting = [self.suite] if self.suite else [one for one in TLS13_SUITES if HASH_SIZES[one.hash] == len(secret)]
+                out += [Candidate(Aead13(suite, secret), 0, stage, client_random, crossed=crossed) for suite in fitting]
         return out
 
     def _candidates12(self, sender: Sender, handshake: int, tried: set[bytes]) -> list[Candidate]:

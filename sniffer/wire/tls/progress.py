@@ -108,8 +108,8 @@ class Progress:
         stage, is_client = self.stage, self._sender == "client"
         if stage in (Stage.HELLO, Stage.TLS12):
             if kind == hello.CLIENT_HELLO and is_client:
-                self._client_hello(body)
-            elif kind == hello.SERVER_HELLO and not is_client:
+                return self._client_hello(body)
+            if kind == hello.SERVER_HELLO and not is_client:
                 self._server_hello(body)
             elif not self.hellos and kind != hello.HELLO_REQUEST:
                 return Turn.LOST
@@ -123,14 +123,17 @@ class Progress:
             return Turn.NEXT_KEYS
         return Turn.NONE
 
-    def _client_hello(self, body: bytes) -> None:
+    def _client_hello(self, body: bytes) -> Turn:
         negotiation, renegotiates = self._negotiation, self.stage is Stage.TLS12
+        if self.hellos and not renegotiates and (self._repeated or not negotiation.retried):
+            return Turn.LOST
         negotiation.client_hello(hello.client_hello(body))
         self._repeated = self.hellos > 0 and not renegotiates
         if not self._repeated:
             self.hellos += 1
         if not renegotiates:  # else what follows is told by its own ChangeCipherSpec
             self._wait(self._answered, self._hear)
+        return Turn.NONE
 
     def _answered(self) -> bool:
         negotiation = self._negotiation

@@ -340,13 +340,10 @@ class SideReader:
             return False
         if self._over is not None:
             return True
-        length, record = gap.length, self._record
-        if self._search is not None:
-            return self._run_ends(self._search, gap)
-        at = record.offset if record.data else gap.offset
-        self._lose(record.chunks(), TORN)
-        self._lose_place(at if length is not None else None, BETWEEN)
-        return True
+        if self._search is None:
+            torn = bool(self._record.data)
+            self._lose_place(self._record.offset if torn else gap.offset, TORN if torn else BETWEEN)
+        return self._run_ends(gap)
 
     def _lose_place(self, at: int | None, reason: str) -> None:
         """Search for the next record that opens, from the record under way on.
@@ -402,17 +399,22 @@ class SideReader:
         if self.sender == "server" and not self._negotiation.extensions_done:
             self._negotiation.encrypted_extensions(None)
 
-    def _run_ends(self, search: Search, item: Gap | End) -> bool:
+    def _run_ends(self, item: Gap | End) -> bool:
         """A gap or the end comes while the place is not known: what is held is all that there is to find it in."""
         self._hold_first([item])
-        if self._look(at_end=True):
+        if not self._may_go_on():
+            return False
+        search = self._search
+        if search is None or self._look(at_end=True):
             return True
-        if self._recovery.may_get_keys(search) and self._dormant is None:
+        worth_holding = search.has_data or isinstance(item, End)
+        if worth_holding and self._dormant is None and self._recovery.may_get_keys(search):
             return False
         self._take_held()
         self._lose(search.drop(), BEYOND if search.beyond else search.reason)
         if isinstance(item, End):
             return self._pass_end(item)
+        search.reason = BETWEEN
         if search.beyond:
             self._stop(BEYOND)
         if item.length is None:
@@ -429,7 +431,7 @@ class SideReader:
             if self._opener is not None and self._record.data:  # cut off, or its length is damaged
                 self._lose_place(self._record.offset, _inside(end))
             if self._search is not None and self._search.held_bytes:
-                return self._run_ends(self._search, end)
+                return self._run_ends(end)
         return self._pass_end(end)
 
     def _pass_end(self, end: End) -> bool:
@@ -459,7 +461,7 @@ class SideReader:
 
 
 def _is_bare(kind: int, body: bytes) -> bool:
-    """ChangeCipherSpec, or an alert that is not protected. TLS 1.3 ignores both (RFC 8446 section 5): an alert proves nothing."""
+    """ChangeCipherSpec, or an alert without protection. TLS 1.3 ignores both (RFC 8446 section 5): it proves nothing."""
     return (kind == CHANGE_CIPHER_SPEC and body == b"\1") or (kind == ALERT and len(body) == 2)
 
 

@@ -102,6 +102,11 @@ class Search:
         return bool(self._trials)
 
     @property
+    def has_data(self) -> bool:
+        """Whether application data may be held."""
+        return any(self._data[start] == APPLICATION_DATA for start, _ in self._records)
+
+    @property
     def candidates(self) -> int:
         """How many were ever given."""
         return self._added
