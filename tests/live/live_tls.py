@@ -32,7 +32,7 @@ from sniffer.model import Loss, Packet
 from sniffer.wire import connection, conversation
 from sniffer.wire.engine import Engine
 from sniffer.wire.keylog import KeyLog
-from sniffer.wire.stream import Item
+from sniffer.wire.stream import Gap, Item
 from sniffer.wire.tls.layer import Plaintext, TlsLayer
 
 HOST: Final = "exchange.example"
@@ -226,9 +226,18 @@ class Heard:
     client_port: int
     server_port: int
     layer: TlsLayer
-    client: bytearray
-    server: bytearray
+    client_runs: list[bytearray]
+    """What was read without a gap in it, run by run."""
+    server_runs: list[bytearray]
     losses: list[Loss]
+
+    @property
+    def client(self) -> bytes:
+        return b"".join(self.client_runs)
+
+    @property
+    def server(self) -> bytes:
+        return b"".join(self.server_runs)
 
 
 class _Kept(TlsLayer):
@@ -236,11 +245,15 @@ class _Kept(TlsLayer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.plain = bytearray(), bytearray()
+        self.runs = [bytearray()], [bytearray()]
 
     def _keep(self, out: Plaintext) -> Plaintext:
-        for kept, items in zip(self.plain, out, strict=True):
-            kept += b"".join(item[2] for item in items if isinstance(item, tuple))
+        for runs, items in zip(self.runs, out, strict=True):
+            for item in items:
+                if isinstance(item, tuple):
+                    runs[-1] += item[2]
+                elif isinstance(item, Gap):
+                    runs.append(bytearray())
         return out
 
     def feed(self, client: list[Item], server: list[Item]) -> Plaintext:
@@ -277,5 +290,5 @@ def read(packets: Sequence[Packet], keys: bytes, block: int = 500) -> list[Heard
         assert isinstance(layer, _Kept)
         mine = [loss for loss in losses if loss.connection_id == one.id and loss.layer in ("tls", "tcp")]
         unread = [loss for loss in mine if not (loss.layer == "tcp" and loss.reason.startswith(_NO_MESSAGES))]
-        heard.append(Heard(one.client_address[1], one.server_address[1], layer, *layer.plain, unread))
+        heard.append(Heard(one.client_address[1], one.server_address[1], layer, *layer.runs, unread))
     return heard

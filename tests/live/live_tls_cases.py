@@ -184,7 +184,7 @@ def python_cases() -> Iterator[tuple[str, Case]]:
         yield f"{label}, large records", lambda stage, version=version: stage.talk(*stage.contexts(version), largest=70_000)[0]
         yield f"{label}, no good-bye", lambda stage, version=version: stage.talk(*stage.contexts(version), polite=False)[0]
     yield "TLSv1.2, resumed by session id", _resumed(V12, False)
-    yield "TLSv1.3, resumed by session id of one ticket store", _resumed(V13, False)
+    yield "TLSv1.3, resumed by a ticket that the server remembers", _resumed(V13, False)
     yield "TLSv1.3, client certificate after the handshake", _client_certificate(V13, later=True)
     yield "TLSv1.3, hello retry request", _hello_retry
     yield "TLSv1.3, no middlebox compatibility", _option(V13, MIDDLEBOX_COMPAT, on=False)
@@ -193,7 +193,18 @@ def python_cases() -> Iterator[tuple[str, Case]]:
 
 # --- openssl s_server and s_client --------------------------------------------------------------------------------------------
 
-SCRIPTS: Final = ("client K", "client k", "server K", "server k")
+KEY_UPDATES: Final = {
+    "key update of the client": "client k",
+    "key update of the client, asking for the server's": "client K",
+    "key update of the server": "server k",
+    "key update of the server, asking for the client's": "server K",
+}
+RENEGOTIATIONS: Final = {
+    "renegotiated by the client": "client R",
+    "renegotiated by the server": "server r",
+    "renegotiated by the server, asking for a certificate": "server R",
+}
+"""Who gives which command of `s_client` and `s_server`."""
 
 
 def openssl_cases(pair: Callable[..., Pair], folder: Path) -> Iterator[tuple[str, Said]]:
@@ -205,16 +216,20 @@ def openssl_cases(pair: Callable[..., Pair], folder: Path) -> Iterator[tuple[str
             server.say(said, client, lines)
         return said
 
+    def commanded(server: Pair, command: str, *options: object) -> Said:
+        who, letter = command.split(" ")
+        with server.client(*options) as (said, client):
+            for _ in range(3):
+                server.say(said, client, 2)
+                (client if who == "client" else server.server).command(letter.encode())
+            server.say(said, client, 2)
+        return said
+
     with pair(*certificate, "-ciphersuites", ":".join(SUITES_13)) as server:
         for suite in SUITES_13:
             yield f"TLSv1.3 {suite}", plain(server, "-tls1_3", "-ciphersuites", suite)
-        for letter in SCRIPTS:
-            with server.client("-tls1_3") as (said, client):
-                for _ in range(3):
-                    server.say(said, client, 2)
-                    (client if letter.startswith("client") else server.server).command(letter[-1].encode())
-                server.say(said, client, 2)
-            yield f"TLSv1.3, key update by the {letter}", said
+        for name, command in KEY_UPDATES.items():
+            yield f"TLSv1.3, {name}", commanded(server, command, "-tls1_3")
     with pair(*certificate, "-psk", PSK, "-cipher", "PSK:@SECLEVEL=0", "-tls1_2") as server:
         for suite in SUITES_PSK:
             yield f"TLSv1.2 {suite}", plain(server, "-tls1_2", "-psk", PSK, "-cipher", f"{suite}:@SECLEVEL=0", lines=1)
@@ -224,13 +239,8 @@ def openssl_cases(pair: Callable[..., Pair], folder: Path) -> Iterator[tuple[str
     with pair(*certificate, "-tls1_3", "-record_padding", "700") as server:
         yield "TLSv1.3, padded", plain(server, "-tls1_3", "-record_padding", "1000")
     with pair(*certificate, "-tls1_2", "-client_renegotiation") as server:
-        for who in ("client R", "server r", "server R"):
-            with server.client("-tls1_2", *certificate) as (said, client):
-                for _ in range(2):
-                    server.say(said, client, 2)
-                    (client if who.startswith("client") else server.server).command(who[-1].encode())
-                server.say(said, client, 2)
-            yield f"TLSv1.2, renegotiated by the {who}", said
+        for name, command in RENEGOTIATIONS.items():
+            yield f"TLSv1.2, {name}", commanded(server, command, "-tls1_2", *certificate)
     yield from _early_data(pair, folder)
 
 

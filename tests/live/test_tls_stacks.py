@@ -10,21 +10,29 @@ import random
 import shutil
 import socket
 import ssl
+import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from sniffer.model import Packet
 from tests.live.live_openssl import SUITES_13, Pair, free_port, standard_names
 from tests.live.live_tls import Capture, Heard, Said, make_certificates, read
-from tests.live.live_tls_cases import SUITES_PSK, Stage, openssl_cases, python_cases
+from tests.live.live_tls_cases import KEY_UPDATES, RENEGOTIATIONS, SUITES_PSK, Stage, openssl_cases, python_cases
 from tests.live.live_tools import LIVE, SEED
 
-pytestmark = [*LIVE, pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")]
+pytestmark = [
+    *LIVE,
+    pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed"),
+    pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1"),  # what is old must be told from what is broken
+]
 
 PYTHON = dict(python_cases())
+HANDSHAKE = 12
+"""Packets within which most handshakes are over."""
 OPENSSL_SERVERS = 12
 """How many `s_server` there are at most; each has a port of its own."""
 
@@ -41,9 +49,13 @@ class Day:
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
-    folder = tmp_path_factory.mktemp("tls")
+    yield hold(tmp_path_factory.mktemp("tls"), random.Random(f"tls {SEED}"))
+    print(f"seed {SEED}")
+
+
+def hold(folder: Path, rng: random.Random) -> Day:
+    """Hold all conversations, and read them."""
     make_certificates(folder)
-    rng = random.Random(f"tls {SEED}")
     said: dict[str, Said] = {}
     servers: dict[str, tuple[int, int]] = {}
     ports = [free_port() for _ in range(OPENSSL_SERVERS)]
@@ -56,7 +68,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         now = next(left)
         return Pair(now, folder / "openssl.keys", rng, *options)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         own = listener.getsockname()[1]
         with Capture([own, *ports]) as capture:
             stage = Stage(folder, listener, folder / "python.keys", rng)
@@ -73,8 +85,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     clients = {one.client_port: one for one in by_port[own]}
     heard = {name: clients[talk.port] for name, talk in said.items() if talk.port}
     heard |= {name: by_port[port][number] for name, (port, number) in servers.items()}
-    yield Day(said, heard, capture.packets, keys)
-    print(f"seed {SEED}")
+    return Day(said, heard, capture.packets, keys)
 
 
 def reason(name: str) -> str | None:
@@ -90,8 +101,8 @@ def names() -> list[str]:
     """All conversations, as far as they are known before they are held."""
     more = [f"TLSv1.3 {suite}" for suite in SUITES_13]
     more += [f"TLSv1.2 {suite}" for suite in SUITES_PSK]
-    more += [f"TLSv1.3, key update by the {who}" for who in ("client K", "client k", "server K", "server k")]
-    more += [f"TLSv1.2, renegotiated by the {who}" for who in ("client R", "server r", "server R")]
+    more += [f"TLSv1.3, {name}" for name in KEY_UPDATES]
+    more += [f"TLSv1.2, {name}" for name in RENEGOTIATIONS]
     more += ["TLSv1.3, pre-shared key", "TLSv1.3, pre-shared key alone", "TLSv1.3, padded"]
     more += [f"TLSv1.3, {what}" for what in ("before early data", "early data accepted", "early data refused")]
     return [*PYTHON, *more]
@@ -159,6 +170,62 @@ def test_with_the_keys_of_others_nothing_is_read(day: Day) -> None:
     ]
     for one in read(day.packets, "".join(mixed).encode()):
         assert (one.client, one.server) == (b"", b"")
+
+
+# --- with less than everything ---------------------------------------------------------------------------------------------
+
+
+def in_order(runs: list[bytearray], said: bytes) -> bool:
+    """Whether each run stands in what was said, one behind the other."""
+    at = 0
+    for run in runs:
+        found = said.find(run, at)
+        if found < 0:
+            return False
+        at = found + len(run)
+    return True
+
+
+def numbered(day: Day) -> Iterator[tuple[str, int, Packet]]:
+    """Each packet with its conversation, and its number in it, from 1."""
+    names = {(one.client_port, one.server_port): name for name, one in day.heard.items()}
+    seen: dict[str, int] = defaultdict(int)
+    for packet in day.packets:
+        source, destination = struct.unpack_from("!HH", packet[2], 34)
+        name = names.get((source, destination)) or names.get((destination, source))
+        if name is not None:
+            seen[name] += 1
+            yield name, seen[name], packet
+
+
+def partly(day: Day, packets: list[Packet]) -> dict[str, Heard]:
+    """What is read of some of the packets, by conversation; nothing that was not said, nothing out of order."""
+    names = {(one.client_port, one.server_port): name for name, one in day.heard.items()}
+    found = {names[one.client_port, one.server_port]: one for one in read(packets, day.keys)}
+    for name, one in found.items():
+        assert in_order(one.client_runs, day.said[name].client), name
+        assert in_order(one.server_runs, day.said[name].server), name
+    return found
+
+
+def test_joined_in_the_middle(day: Day) -> None:
+    """The first packets are not captured, so the handshake is not, or all but its end: TLS 1.3 is read from there on."""
+    readable = {name for name in day.said if name.startswith("TLSv1.3") and reason(name) is None}
+    found = partly(day, [packet for name, number, packet in numbered(day) if name in readable and number > HANDSHAKE])
+    assert sum(bool(one.client and one.server) for one in found.values()) >= 15
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2])
+def test_packets_are_missing(day: Day, share: float) -> None:
+    """What is not read is accounted for, and it goes on behind it."""
+    rng = random.Random(f"{SEED} {share}")
+    some = [packet for _, number, packet in numbered(day) if number <= HANDSHAKE or rng.random() > share]
+    gone_on = 0
+    for name, one in partly(day, some).items():
+        if (one.client, one.server) != (day.said[name].client, day.said[name].server):
+            assert one.losses, name
+        gone_on += len(one.client_runs) > 1 and len(one.client_runs[-1]) > 0
+    assert gone_on >= 10
 
 
 def test_every_suite_of_this_openssl_was_held() -> None:
