@@ -349,7 +349,7 @@ class Conversation:
     def _become_secured(self, sender: Sender, start: bytes) -> None:
         """TLS, as `start`, the first bytes of a segment of `sender`, says."""
         hello = handshake_type(start)
-        if self.roles_guessed:
+        if self.roles_guessed and hello in (CLIENT_HELLO, SERVER_HELLO):
             self.decide_roles(hello == (CLIENT_HELLO if sender == "server" else SERVER_HELLO))
         self._stage = _Stage.SECURED
         self.protocol, self.unreadable_reason = "tls", None
@@ -365,9 +365,9 @@ class Conversation:
             positions=self._positions,
         )
         secrets = keylog if keylog is not None else KeyLog(self._limits)
-        layer = TlsLayer(secrets, self._limits, self._ledger, joined_midway=joined_midway)
+        layer = TlsLayer(secrets, self._limits, self._ledger, joined_midway=joined_midway, roles_guessed=self.roles_guessed)
         layer.withhold(self._withheld)
-        self._secured = Secured(layer, keylog, plain)
+        self._secured = Secured(layer, keylog, plain, self.decide_roles)
         self._replay_detected()
 
     def _read_secured(self) -> Delivery:

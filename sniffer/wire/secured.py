@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sniffer.model import Sender
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.stream import End, Item, time_of
-from sniffer.wire.tls.layer import TlsLayer
+from sniffer.wire.tls.layer import Plaintext, TlsLayer
 from sniffer.wire.tls.reader import DAMAGED, NO_LINE, NOT_SEEN, NOT_SEEN_TLS12
 
 if TYPE_CHECKING:
@@ -26,13 +27,21 @@ _PROTOCOLS: Final = {"ws": "wss", "http": "https"}
 class Secured:
     """Ciphertext of both sides to messages."""
 
-    def __init__(self, layer: TlsLayer, keylog: KeyLog | None, plain: Conversation) -> None:
-        """`keylog`: the layer's, or None where no keys will ever come: nothing is held for them then."""
+    def __init__(
+        self, layer: TlsLayer, keylog: KeyLog | None, plain: Conversation, decide_roles: Callable[[bool], None]
+    ) -> None:
+        """`keylog`: the layer's, or None where no keys will ever come: nothing is held for them then.
+
+        `decide_roles(swapped)` is called when the keys have told who is the client, where that was a guess.
+        """
         self.layer = layer
+        self._decide_roles = decide_roles
+        self._roles_guessed = layer.roles_guessed
         self.plain = plain
         self._keylog = keylog
         self._generation = keylog.generation if keylog is not None else 0
         self._ended = False
+        self._swapped = False
 
     def __getstate__(self) -> dict[str, object]:
         """For a snapshot: the key log of another run counts anew."""
@@ -74,24 +83,37 @@ class Secured:
 
     def feed(self, client: list[Item], server: list[Item], waiting: Waiting) -> Delivery:
         """As `Conversation.feed`."""
-        layer, plain = self.layer, self.plain
+        layer = self.layer
         out: Delivery = []
+        last = client[-1] if client else server[-1] if server else None
         if self.due:
-            out += plain.feed(*layer.retry(), waiting)
+            guessed = self._roles_guessed
+            out += self._hear(layer.retry(), waiting)
+            if guessed and self._swapped:
+                client, server, waiting = server, client, waiting[::-1]
         if self._keylog is not None:
             self._generation = self._keylog.generation
-        out += plain.feed(*layer.feed(client, server), waiting)
-        last = client[-1] if client else server[-1] if server else None
+        out += self._hear(layer.feed(client, server), waiting)
         if isinstance(last, End):
             while layer.busy:
-                out += plain.feed(*layer.retry(), waiting)
+                out += self._hear(layer.retry(), waiting)
             self._ended = True
-            out += plain.feed(*layer.give_up(last.time, self.unreadable_reason or last.reason), waiting)
+            out += self._hear(layer.give_up(last.time, self.unreadable_reason or last.reason), waiting)
         elif last is not None and self._keylog is None and (layer.waiting or layer.held_bytes() > _HANDSHAKE_BYTES):
-            out += plain.feed(*layer.give_up(time_of(last), NO_KEY_LOG), waiting)
+            out += self._hear(layer.give_up(time_of(last), NO_KEY_LOG), waiting)
         return out
+
+    def _hear(self, items: Plaintext, waiting: Waiting) -> Delivery:
+        """What is said in the plaintext. The first of it, whose keys they are, tells who is the client."""
+        if self._roles_guessed and not self.layer.roles_guessed:
+            self._roles_guessed = False
+            self._swapped = self.layer.name_sides()
+            self._decide_roles(self._swapped)
+            if self._swapped:
+                items, waiting = items[::-1], waiting[::-1]
+        return self.plain.feed(*items, waiting)
 
     def shed(self, time: int, reason: str) -> Delivery:
         """As `Conversation.shed`."""
-        out = self.plain.feed(*self.layer.give_up(time, reason), (None, None))
+        out = self._hear(self.layer.give_up(time, reason), (None, None))
         return out + self.plain.shed(time, reason)

@@ -34,6 +34,7 @@ class TlsLayer:
         self._generation = keylog.generation
         self._negotiation = Negotiation(keylog, joined_midway=joined_midway)
         self._negotiation.roles_guessed = roles_guessed
+        self._renamed = False
         budget = Budget(limits.tls_tries)
         self._client = SideReader("client", self._negotiation, budget, limits, ledger)
         self._server = SideReader("server", self._negotiation, budget, limits, ledger)
@@ -105,10 +106,12 @@ class TlsLayer:
         return self._negotiation.roles_guessed
 
     def name_sides(self) -> bool:
-        """The sides by their right names, once no guess is left. True: the guess was wrong, so the next `feed` is to name them so."""
-        if not self._negotiation.crossed or self._client.sender == "server":
+        """Give the sides their right names, once it is known that the guess was wrong. True: they have changed places."""
+        if not self._negotiation.crossed or self._renamed:
             return False
         self._client, self._server = self._server, self._client
+        self._client.sender, self._server.sender = "client", "server"
+        self._renamed = True
         return True
 
     # --- bytes -----------------------------------------------------------------------------------------------------------

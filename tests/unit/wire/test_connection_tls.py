@@ -297,6 +297,26 @@ def test_the_hello_says_who_is_the_client_where_no_syn_was_seen(ports: tuple[int
     assert seen.connection.readable
 
 
+@pytest.mark.parametrize("ports", [(50_000, 443), (443, 50_000), (50_000, 50_001)])
+@pytest.mark.parametrize("late", [False, True])
+def test_the_labels_of_the_keys_say_who_is_the_client_in_the_middle(ports: tuple[int, int], late: bool) -> None:
+    flow = SecuredFlow(Flow((b"\x0a\0\0\1", ports[0]), (b"\x0a\0\0\2", ports[1]))).started()
+    flow.flow.sent.clear()
+    said(flow, 8)
+    flow.flow.data("server", b"\x17\x03\x03\x00\x20" + bytes(32))  # a record that no key opens
+    said(flow, 2)
+    if late:
+        reading = read_late(flow.flow.packets(), [(12, line) for line in flow.keys])
+    else:
+        reading = read_packets(flow.flow.packets(), 1, keylog=key_log(flow.key_log))
+    (seen,) = reading.connections.values()
+    assert seen.connection.client_address == ("10.0.0.1", ports[0])
+    assert seen.connection.client.name == "client"
+    assert {side: len(messages) for side, messages in seen.messages.items()} == {"client": 10, "server": 10}
+    assert b"order.place" in seen.messages["client"][0][1]
+    assert {loss.sender for loss in reading.losses} == {"server"}
+
+
 # --- times -------------------------------------------------------------------------------------------------------------------
 
 
