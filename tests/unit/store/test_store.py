@@ -71,6 +71,7 @@ def test_tables_are_those_of_the_contract(db: Path) -> None:
         names = {name for (name,) in connected.execute("SHOW TABLES").fetchall()}
     assert names == {
         "captures",
+        "completeness",
         "connections",
         "messages",
         "order_events",
