@@ -186,9 +186,11 @@ class TlsTalk(Talk):
         return message(2, body + struct.pack(">HB", self.suite.number, 0) + vector(extensions, 2))
 
     def shake_hands(self, *, protocol: str | None = None, hello: bytes | None = None) -> TlsTalk:
-        """Both sides' handshake. `protocol`: what the server chooses (ALPN). `hello`: the client's first flight as sent."""
+        """Both sides' handshake. `protocol`: what the server chooses (ALPN). `hello`: the client's flight; empty: it was sent."""
         offered = ("h2", "http/1.1") if protocol else ()
-        self.plain("client", hello or record(HANDSHAKE, self.client_hello(protocols=offered), 0x0301))
+        if hello is None:
+            hello = record(HANDSHAKE, self.client_hello(protocols=offered), 0x0301)
+        self.plain("client", hello)
         chosen = alpn(protocol) if protocol else b""
         if self.is_13:
             self._rest_of_13(chosen)
