@@ -186,7 +186,7 @@ class TlsTalk(Talk):
         return message(2, body + struct.pack(">HB", self.suite.number, 0) + vector(extensions, 2))
 
     def shake_hands(self, *, protocol: str | None = None, hello: bytes | None = None) -> TlsTalk:
-        """Both sides' handshake. `protocol`: what the server chooses (ALPN). `hello`: the client's flight; empty: it was sent."""
+        """Both sides' handshake. `protocol`: what the server chooses (ALPN). `hello`: the client's; empty: it was sent."""
         offered = ("h2", "http/1.1") if protocol else ()
         if hello is None:
             hello = record(HANDSHAKE, self.client_hello(protocols=offered), 0x0301)
