@@ -75,8 +75,8 @@ def advice(reason: str, process: _Process | None) -> str:
     """What helps, as the rest of a line; "" where nothing does."""
     if "h2" in reason:
         return "; let the client speak HTTP/1.1"
-    if "handshake" in reason or "middle" in reason:
-        return "; it began before the recording, and the next one will be whole"
+    if "handshake not seen" in reason or "middle" in reason:
+        return "; its beginning was not recorded, and the next one will be whole"
     if "key" not in reason:
         return ""
     if process is None:

@@ -6,12 +6,13 @@ checked here.
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import socket
 import ssl
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from sniffer.model import Packet
 from tests.live.live_openssl import SUITES_13, Pair, free_port, standard_names
 from tests.live.live_tls import Capture, Heard, Said, make_certificates, read
 from tests.live.live_tls_cases import KEY_UPDATES, RENEGOTIATIONS, SUITES_PSK, Stage, openssl_cases, python_cases
-from tests.live.live_tools import LIVE, SEED
+from tests.live.live_tools import LIVE, ROOT, SEED
 
 pytestmark = [
     *LIVE,
@@ -226,6 +227,47 @@ def test_packets_are_missing(day: Day, share: float) -> None:
             assert one.losses, name
         gone_on += len(one.client_runs) > 1 and len(one.client_runs[-1]) > 0
     assert gone_on >= 10
+
+
+# --- docs/tls.md --------------------------------------------------------------------------------------------------------------
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """A table of `docs/tls.md` by the first words of its head: the other columns by the first."""
+    lines = (ROOT / "docs" / "tls.md").read_text(encoding="utf-8").splitlines()
+    rows = itertools.takewhile(lambda line: line.startswith("|"), itertools.dropwhile(lambda line: heading not in line, lines))
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    return {first: rest for first, *rest in cells[2:]}
+
+
+def family(suite: str) -> str:
+    """The row of a suite: by its cipher."""
+    words = {"ARIA": "ARIA-GCM", "NULL": "NULL", "CHACHA20": "ChaCha20-Poly1305", "GCM": "AES-GCM", "CCM": "AES-CCM, CCM-8"}
+    words |= {"CAMELLIA": "Camellia-CBC", "": "AES-CBC"}
+    return next(row for word, row in words.items() if word in suite)
+
+
+def test_the_table_of_suites() -> None:
+    rows = table("| cipher |")
+    counts = Counter((family(name), name[:7]) for name in names() if " " in name and "," not in name)
+    readable = {family(name): reason(name) is None for name in names() if " " in name and "," not in name}
+    assert {row: cells[2].startswith("yes") for row, cells in rows.items()} == readable
+    if ssl.OPENSSL_VERSION.split()[1] in (ROOT / "docs" / "tls.md").read_text(encoding="utf-8"):
+        shown = {(row, f"TLSv1.{n}"): int(cells[n - 2]) for row, cells in rows.items() for n in (2, 3) if cells[n - 2] != "-"}
+        assert shown == counts
+
+
+def test_the_table_of_everything_else() -> None:
+    held: dict[str, dict[str, bool]] = defaultdict(dict)
+    for name in names():
+        which, _, what = name.partition(", ")
+        if what and what != "MAC then encrypt":
+            held[what][which[:7]] = reason(name) is None
+    shown = {
+        row: {f"TLSv1.{n}": cells[n - 2] == "yes" for n in (2, 3) if cells[n - 2] != "-"}
+        for row, cells in table("| tried with |").items()
+    }
+    assert shown == held
 
 
 def test_every_suite_of_this_openssl_was_held() -> None:

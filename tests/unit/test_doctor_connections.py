@@ -151,8 +151,9 @@ def test_hostile_names_do_not_steer_the_terminal(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("handshake not seen", "it began before the recording"),
-        ("joined in the middle, and no websocket frame was proved", "it began before the recording"),
+        ("TLS 1.2 handshake not seen: without it the key log's secrets give no keys", "its beginning was not recorded"),
+        ("joined in the middle, and no websocket frame was proved", "its beginning was not recorded"),
+        ("the TLS handshake was not finished", ""),
         ("neither HTTP nor websocket nor TLS", ""),
         ("TLS, and no key log is read", "sniffer exec"),
         ("key log not found", "sniffer exec"),
