@@ -27,6 +27,7 @@ from sniffer.sidecar.log import Log
 from sniffer.sidecar.notify import Notifier
 from sniffer.sidecar.privileges import keep_memory_private, make_folder, owner_of
 from sniffer.sidecar.process import Child, Ending, Keeper, patiently
+from sniffer.sidecar.status import serve
 
 TICK: Final = 0.2
 """Seconds between looks at the children and the kernel's drop counters."""
@@ -95,6 +96,7 @@ class _Supervisor:
             loader = self._keep("load", self._start_load, lasting=2.0, forgives=True)
             self._keep("capture", self._start_capture, lasting=0.25, forgives=False)
             loader.await_ready()
+            self._keep("status", self._start_status, lasting=2.0, forgives=True).await_ready()
             where = f"recording {', '.join(source.interface for source in self._sources)} into {self._settings.db}"
             self._say(f"{where} (journal: {self._journal}); Ctrl-C ends it")
             self._notifier.ready(where)
@@ -118,7 +120,7 @@ class _Supervisor:
         """End all processes, those first that others read from. Raises the first error that one of them tells."""
         results: dict[str, object] = {}
         first: SnifferError | None = None
-        for keeper in sorted(self._keepers, key=lambda keeper: keeper.name):  # capture, load
+        for keeper in sorted(self._keepers, key=lambda keeper: keeper.name):  # capture, load, status
             try:
                 results[keeper.name] = keeper.finish(self._tick)
             except SnifferError as error:
@@ -157,18 +159,12 @@ class _Supervisor:
         )
 
     def _start_load(self, _starts: int) -> Child:
-        return Child(
-            "load",
-            self._ending,
-            self._unprivileged,
-            load,
-            self._settings,
-            self._journal,
-            self._writer.identity,
-            self._owner,
-            self._boards["load"],
-            self._say,
-        )
+        arguments = self._settings, self._journal, self._writer.identity, self._owner, self._boards["load"], self._say
+        return Child("load", self._ending, self._unprivileged, load, *arguments)
+
+    def _start_status(self, _starts: int) -> Child:
+        arguments = self._settings, self._journal, self._owner, self._boards, self._say
+        return Child("status", self._ending, self._unprivileged, serve, *arguments)
 
     def _unprivileged(self, send: Callable[[object], None], work: Callable[..., object], *arguments: object) -> object:
         """In a child that does not capture: let go of what only capturing takes, then work."""
