@@ -156,6 +156,9 @@ def record(
     log_format: Annotated[
         str | None, typer.Option("--log-format", help="How events are said [text].", metavar="text|json")
     ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option("--metrics-port", help="Serve Prometheus metrics on this port of loopback.", metavar="PORT")
+    ] = None,
     config: Config = None,
 ) -> None:
     """Record live: capture and load until Ctrl-C.
@@ -179,11 +182,73 @@ def record(
         publish_interval=publish_interval,
         journal_sync=journal_sync,
         log_format=log_format,
+        metrics_port=metrics_port,
     )
     check_declared(settings.venues)
     summary = run(settings, interface, user=user)
     for line in summary_lines(summary, str(settings.db)):
         print(line)
+
+
+@app.command(cls=_Command, epilog="\b\nExamples:\n  sniffer status\n  sniffer status --json | jq .journal.behind_packets")
+def status(
+    db: Db = None,
+    journal: Annotated[
+        Path | None, typer.Option("--journal", help="The recording's journal [DB.journal].", metavar="FOLDER")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As a JSON object, times in nanoseconds.")] = False,
+    config: Config = None,
+) -> None:
+    """Say how a running recording is.
+
+    Processes, rates, the capture ring, the journal and how far loading is behind it, losses of today, and connections that
+    cannot be read. It asks the recording itself; the exit code is 1 if none runs.
+    """
+    import json
+
+    from sniffer.sidecar.ask import ask, lines
+
+    record = ask(load_settings(config, db=db, journal=journal))
+    for line in [json.dumps(record)] if as_json else lines(record):
+        print(line)
+
+
+@app.command(
+    cls=_Command,
+    epilog="\b\nExample:\n  sniffer service -i eth0 --port 9443 --db /var/lib/sniffer/orders.duckdb",
+)
+def service(
+    interface: Annotated[
+        list[str],
+        typer.Option("-i", "--interface", help="What to capture, as eth0; may be given several times.", metavar="NAME"),
+    ],
+    user: Annotated[
+        str, typer.Option("--user", help="The user it runs as [sniffer].", metavar="NAME", show_default=False)
+    ] = "sniffer",
+    db: Db = None,
+    keep: Keep = None,
+    host: Hosts = None,
+    port: Ports = None,
+    keylog: KeyLogs = None,
+    journal: Annotated[
+        Path | None, typer.Option("--journal", help="Where captured packets go first [DB.journal].", metavar="FOLDER")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option("--metrics-port", help="Serve Prometheus metrics on this port of loopback.", metavar="PORT")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Print a systemd unit that records.
+
+    It runs as an ordinary user with CAP_NET_RAW alone, and may write nothing but the database's folder. The first lines of the
+    unit say how to install it.
+    """
+    from sniffer.sidecar.service import unit
+
+    settings = load_settings(
+        config, db=db, keep=keep, hosts=host, ports=port, keylog=keylog, journal=journal, metrics_port=metrics_port
+    )
+    print(unit(settings, interface, user), end="")
 
 
 @app.command(
