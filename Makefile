@@ -43,7 +43,7 @@ pcaps: $(READY)
 # The lock is what CI and the targets above install: exact versions with hashes, for every Python from 3.11 on.
 lock:
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra scapy --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra scapy --extra metrics --group dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results

@@ -10,26 +10,20 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
-from typer.core import TyperCommand
 
 from sniffer import __version__
 from sniffer.allocator import keep_freed_memory
+from sniffer.cli_live import COMMANDS
+from sniffer.cli_options import Command, Config, Db, Hosts, Keep, KeyLogs, Ports
 from sniffer.config import load_settings
 from sniffer.errors import SnifferError, UsageError
 from sniffer.model import Sender
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
-
-
-class _Command(TyperCommand):
-    """A command whose usage names arguments as users do, `FILE...`, without typer's braces; its text explains them."""
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return ["[OPTIONS]", *(str(param.metavar) for param in self.params if param.param_type_name == "argument")]
 
 
 app = typer.Typer(
@@ -42,29 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # the same text in a terminal and in a pipe
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-Db = Annotated[Path | None, typer.Option("--db", help="The database file [orders.duckdb].", metavar="FILE")]
-Config = Annotated[
-    Path | None, typer.Option("--config", help="A settings file [~/.config/sniffer/sniffer.toml].", metavar="FILE")
-]
-Hosts = Annotated[
-    list[str] | None, typer.Option("--host", help="Only traffic with this host; may be given several times.", metavar="HOST")
-]
-Ports = Annotated[
-    list[int] | None,
-    typer.Option("--port", help="Only traffic with this TCP port; may be given several times.", metavar="PORT"),
-]
-KeyLogs = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--keylog",
-        help="A TLS key log (SSLKEYLOGFILE), or a folder of them; may be given several times.",
-        metavar="FILE",
-    ),
-]
-Keep = Annotated[
-    str | None, typer.Option("--keep", help="Which messages to keep: of orders, or all [orders].", metavar="orders|all")
-]
 
 
 def main() -> NoReturn:
@@ -118,141 +89,12 @@ def _root(
         raise typer.Exit
 
 
-@app.command(
-    cls=_Command,
-    epilog="\b\nExamples:\n  sudo sniffer record -i eth0 --port 9443\n  sudo sniffer record -i lo --db /data/orders.duckdb",
-)
-def record(
-    interface: Annotated[
-        list[str],
-        typer.Option("-i", "--interface", help="What to capture, as lo; may be given several times.", metavar="NAME"),
-    ],
-    db: Db = None,
-    keep: Keep = None,
-    host: Hosts = None,
-    port: Ports = None,
-    keylog: KeyLogs = None,
-    journal: Annotated[
-        Path | None, typer.Option("--journal", help="Where captured packets go first [DB.journal].", metavar="FOLDER")
-    ] = None,
-    journal_max_bytes: Annotated[
-        int | None,
-        typer.Option("--journal-max-bytes", help="Size of the journal at most [4294967296, 4 GiB].", metavar="BYTES"),
-    ] = None,
-    publish_interval: Annotated[
-        float | None,
-        typer.Option("--publish-interval", help="Time between two versions of the database [1.0].", metavar="SECONDS"),
-    ] = None,
-    user: Annotated[
-        str | None,
-        typer.Option("--user", help="Who decodes and owns the database [under sudo: the caller].", metavar="NAME"),
-    ] = None,
-    journal_sync: Annotated[
-        str | None,
-        typer.Option(
-            "--journal-sync", help="How often the journal is forced onto the disk [never].", metavar="never|second|block"
-        ),
-    ] = None,
-    log_format: Annotated[
-        str | None, typer.Option("--log-format", help="How events are said [text].", metavar="text|json")
-    ] = None,
-    metrics_port: Annotated[
-        int | None, typer.Option("--metrics-port", help="Serve Prometheus metrics on this port of loopback.", metavar="PORT")
-    ] = None,
-    config: Config = None,
-) -> None:
-    """Record live: capture and load until Ctrl-C.
-
-    Takes root or CAP_NET_RAW; under sudo all but the capture itself runs as the caller. `sniffer doctor` says whether this
-    machine can capture.
-    """
-    from sniffer.exchanges.own import check_declared
-    from sniffer.report import summary_lines
-    from sniffer.sidecar import record as run
-
-    settings = load_settings(
-        config,
-        db=db,
-        keep=keep,
-        hosts=host,
-        ports=port,
-        keylog=keylog,
-        journal=journal,
-        journal_max_bytes=journal_max_bytes,
-        publish_interval=publish_interval,
-        journal_sync=journal_sync,
-        log_format=log_format,
-        metrics_port=metrics_port,
-    )
-    check_declared(settings.venues)
-    summary = run(settings, interface, user=user)
-    for line in summary_lines(summary, str(settings.db)):
-        print(line)
-
-
-@app.command(cls=_Command, epilog="\b\nExamples:\n  sniffer status\n  sniffer status --json | jq .journal.behind_packets")
-def status(
-    db: Db = None,
-    journal: Annotated[
-        Path | None, typer.Option("--journal", help="The recording's journal [DB.journal].", metavar="FOLDER")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As a JSON object, times in nanoseconds.")] = False,
-    config: Config = None,
-) -> None:
-    """Say how a running recording is.
-
-    Processes, rates, the capture ring, the journal and how far loading is behind it, losses of today, and connections that
-    cannot be read. It asks the recording itself; the exit code is 1 if none runs.
-    """
-    import json
-
-    from sniffer.sidecar.ask import ask, lines
-
-    record = ask(load_settings(config, db=db, journal=journal))
-    for line in [json.dumps(record)] if as_json else lines(record):
-        print(line)
+for function, epilog in COMMANDS:
+    app.command(cls=Command, epilog=epilog)(function)
 
 
 @app.command(
-    cls=_Command,
-    epilog="\b\nExample:\n  sniffer service -i eth0 --port 9443 --db /var/lib/sniffer/orders.duckdb",
-)
-def service(
-    interface: Annotated[
-        list[str],
-        typer.Option("-i", "--interface", help="What to capture, as eth0; may be given several times.", metavar="NAME"),
-    ],
-    user: Annotated[
-        str, typer.Option("--user", help="The user it runs as [sniffer].", metavar="NAME", show_default=False)
-    ] = "sniffer",
-    db: Db = None,
-    keep: Keep = None,
-    host: Hosts = None,
-    port: Ports = None,
-    keylog: KeyLogs = None,
-    journal: Annotated[
-        Path | None, typer.Option("--journal", help="Where captured packets go first [DB.journal].", metavar="FOLDER")
-    ] = None,
-    metrics_port: Annotated[
-        int | None, typer.Option("--metrics-port", help="Serve Prometheus metrics on this port of loopback.", metavar="PORT")
-    ] = None,
-    config: Config = None,
-) -> None:
-    """Print a systemd unit that records.
-
-    It runs as an ordinary user with CAP_NET_RAW alone, and may write nothing but the database's folder. The first lines of the
-    unit say how to install it.
-    """
-    from sniffer.sidecar.service import unit
-
-    settings = load_settings(
-        config, db=db, keep=keep, hosts=host, ports=port, keylog=keylog, journal=journal, metrics_port=metrics_port
-    )
-    print(unit(settings, interface, user), end="")
-
-
-@app.command(
-    cls=_Command,
+    cls=Command,
     epilog="\b\nExamples:\n  sniffer replay monday.pcap.gz tuesday.pcapng\n"
     "  sniffer replay --db all.duckdb --keep all capture.pcap\n  tcpdump -i lo -U -w - port 9443 | sniffer replay -",
 )
@@ -292,7 +134,7 @@ def replay(
 
 
 @app.command(
-    cls=_Command,
+    cls=Command,
     epilog='\b\nExamples:\n  sniffer query "SELECT symbol, side, price, quantity FROM orders WHERE is_open"\n'
     '  sniffer query --format csv "SELECT * FROM fills" > fills.csv\n  sniffer query "SHOW TABLES"',
 )
@@ -322,7 +164,7 @@ def query(
     print_rows(names, types, rows, form)
 
 
-@app.command(cls=_Command, epilog="\b\nExamples:\n  sniffer tail --symbol BTCUSDT\n  sniffer tail --json | jq .price")
+@app.command(cls=Command, epilog="\b\nExamples:\n  sniffer tail --symbol BTCUSDT\n  sniffer tail --json | jq .price")
 def tail(
     db: Db = None,
     venue: Annotated[str | None, typer.Option("--venue", help="Only this exchange, as binance-spot.", metavar="NAME")] = None,
@@ -341,7 +183,7 @@ def tail(
 
 
 @app.command(
-    cls=_Command,
+    cls=Command,
     epilog="\b\nExamples:\n  sniffer export copy.duckdb\n  sniffer export fills.csv\n  sniffer export backup/",
 )
 def export(
@@ -363,7 +205,7 @@ def export(
 
 @app.command(
     "export-capture",
-    cls=_Command,
+    cls=Command,
     epilog="\b\nExamples:\n  sniffer export-capture monday.pcap --keylog keys.log -o monday-open.pcapng\n"
     "  sniffer export-capture orders.duckdb.journal --keylog /run/sniffer/keys -o case.pcapng",
 )
@@ -394,7 +236,7 @@ def export_capture(
 
 
 @app.command(
-    cls=_Command,
+    cls=Command,
     epilog="\b\nExamples:\n  sniffer redecode\n  sniffer redecode --db old.duckdb --config sniffer.toml",
 )
 def redecode(db: Db = None, config: Config = None) -> None:
@@ -412,7 +254,7 @@ def redecode(db: Db = None, config: Config = None) -> None:
 
 
 @app.command(
-    cls=_Command,
+    cls=Command,
     epilog="\b\nExamples:\n  sniffer decode --venue binance-spot event.json\n"
     '  sniffer decode --venue binance-spot --http "POST /api/v3/order" body.txt\n'
     """  echo '{"sender": "server", "payload": "..."}' | sniffer decode --venue binance-spot""",
@@ -474,7 +316,7 @@ def decode(
 
 @app.command(
     "exec",
-    cls=_Command,
+    cls=Command,
     context_settings={"allow_interspersed_args": False},  # what follows the command is the command's
     epilog="\b\nExamples:\n  sniffer exec -- python bot.py --symbol BTCUSDT\n"
     "  SNIFFER_STRATEGY=maker sniffer exec -- ./bot\n  sniffer exec --keylog-dir /srv/keys -- python -m desk.bot",
@@ -503,7 +345,7 @@ def execute(
 
 
 @app.command(
-    cls=_Command,
+    cls=Command,
     epilog="\b\nExamples:\n  sniffer doctor -i eth0\n  sudo sniffer doctor --user trader --keylog /run/sniffer/keys",
 )
 def doctor(
