@@ -20,7 +20,7 @@ from sniffer.errors import JournalError
 from sniffer.model import Packet
 from sniffer.sidecar.board import Board
 from sniffer.sidecar.log import Log
-from sniffer.sidecar.privileges import keep_memory_private
+from sniffer.sidecar.privileges import confine
 from sniffer.sidecar.process import Ending
 
 UPKEEP_INTERVAL: Final = 1.0
@@ -212,8 +212,8 @@ def capture(
     starts: int,
     say: Log,
 ) -> None:
-    """The process: see `Capture.run`."""
-    keep_memory_private()
+    """The process: see `Capture.run`. What it captures with is open already: it keeps no privilege but to write for others."""
+    confine(None)
     try:
         Capture(ending, sources, writer, settings, boards, say).run(starts)
     finally:

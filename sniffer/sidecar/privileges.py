@@ -73,7 +73,7 @@ def confine(owner: pwd.struct_passwd | None) -> None:
     kept = _FILES if os.geteuid() == 0 else 0
     _keep_capabilities(kept)
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1) < 0 or capabilities() & ~kept:
-        raise SnifferError("the load process cannot give up its privileges here; start it without root, or on another system")
+        raise SnifferError("a process cannot give up its privileges here; start it without root, or on another system")
     keep_memory_private()  # once more: a change of user undoes it
 
 

@@ -40,7 +40,7 @@ TimeoutStopSec=90
 UMask=0077
 LimitCORE=0
 
-# All that capturing takes, and only the supervisor and the capture process keep it.
+# All that capturing takes, and only the supervisor keeps it.
 AmbientCapabilities=CAP_NET_RAW
 CapabilityBoundingSet=CAP_NET_RAW
 NoNewPrivileges=yes
