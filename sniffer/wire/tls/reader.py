@@ -113,7 +113,7 @@ class SideReader:
             return BEYOND
         if negotiation.client_random is not None and self._progress.hellos:
             return NOT_FITTING if search.has_candidates else NO_LINE
-        if search.looks_like_tls12:
+        if search.looks_like_tls12 and not negotiation.tls13:
             return NOT_SEEN_TLS12
         return NOT_SEEN if negotiation.joined_midway else DAMAGED
 
@@ -355,7 +355,7 @@ class SideReader:
         if not self._progress.hellos or (self.sender == "server" and self._progress.stage is Stage.HELLO):
             negotiation.hello_lost(self.sender)
         self._progress.wait_for_extensions()
-        self._search = self._recovery.search(at, reason)
+        self._search = self._recovery.search(at if self._progress.hellos else None, reason)
         self._dormant = None
         for chunk in self._record.chunks():
             self._search.feed(chunk)

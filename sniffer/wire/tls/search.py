@@ -22,8 +22,8 @@ from sniffer.wire.tls.suites import Suite
 
 NEAR: Final = 64
 AT_HAND: Final = 8
-SLICE: Final = 20_000
-"""Tries a call: some 20 to 40 ms."""
+SLICE: Final = 5000
+"""Tries a call: some 5 to 10 ms."""
 STRIDE: Final = 16
 """Numbers tried under one candidate's keys before the next one's turn."""
 _HINT_TRIES: Final = 12
@@ -79,6 +79,8 @@ class Search:
         self.lost_at = lost_at
         self.beyond = False
         """The budget is spent."""
+        self.looks_like_tls12 = False
+        """Records came of types that TLS 1.3 hides, or that write a nonce which counts (RFC 5288 section 3)."""
         self.tried: set[bytes] = set()
         self._budget = budget
         self._head = _HEAD_13 if tls13 else _HEAD_ANY
@@ -90,6 +92,7 @@ class Search:
         self._records: list[tuple[int, int]] = []  # (start, stop) in `_data` of what may be whole records
         self._trials: list[_Trial] = []
         self._added = 0
+        self._next_nonce: tuple[int, int] | None = None  # where the next record would begin, and its nonce in TLS 1.2
 
     @property
     def held_bytes(self) -> int:
@@ -112,17 +115,6 @@ class Search:
         return self._added
 
     @property
-    def looks_like_tls12(self) -> bool:
-        """Whether records are of other types than TLS 1.3 shows, or write a nonce that counts (RFC 5288 section 3)."""
-        before = None
-        for start, stop in self._records:
-            nonce = bytes(self._data[start + HEAD : start + HEAD + 8])
-            if self._data[start] != APPLICATION_DATA or before == (start, nonce):
-                return True
-            before = stop, ((int.from_bytes(nonce) + 1) % (1 << 64)).to_bytes(8)
-        return False
-
-    @property
     def busy(self) -> bool:
         """Whether tries are left to do on what is held."""
         return any(trial.record < len(self._records) for trial in self._trials) or bool(self._deep_trials(False))
@@ -130,6 +122,7 @@ class Search:
     def add(self, candidates: list[Candidate]) -> None:
         """More keys to try, on all that is held."""
         self._trials += [_Trial(candidate) for candidate in candidates]
+        self._trials.sort(key=lambda trial: not trial.candidate.opener.exact)  # those cost least, and say no for certain
         self._added += len(candidates)
 
     def restrict(self, client_random: bytes, suite: Suite | None) -> None:
@@ -187,8 +180,15 @@ class Search:
                     return
             elif stop - start - HEAD <= self._most:
                 self._records.append((start, stop))
+                self._tell_version(start, stop)
             self._at = start + 1
         self._at = max(self._at, len(data) - 2)
+
+    def _tell_version(self, start: int, stop: int) -> None:
+        data = self._data
+        nonce = int.from_bytes(data[start + HEAD : start + HEAD + 8])
+        self.looks_like_tls12 |= data[start] != APPLICATION_DATA or self._next_nonce == (start, nonce)
+        self._next_nonce = stop, nonce + 1
 
     def _record(self, number: int) -> tuple[bytes, bytes]:
         start, stop = self._records[number]
