@@ -1,0 +1,193 @@
+"""After a hole, or joined in the middle: which record, whose keys, which number."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from sniffer.config import Limits
+from sniffer.wire.losses import LossLedger
+from sniffer.wire.stream import Gap
+from sniffer.wire.tls.layer import TlsLayer
+from sniffer.wire.tls.protection import Aead13
+from sniffer.wire.tls.suites import SUITES
+from tests.unit.wire.tls.listening import Packet, ends, key_log, listen, packets
+from tests.unit.wire.tls.speaker import DATA, Keys13, Talk
+
+TEXT = b'{"e":"executionReport","i":%d}'
+
+
+def long_talk(suite: int, count: int, seed: int = 1) -> Talk:
+    talk = Talk(random.Random(seed), suite).handshake()
+    for number in range(count):
+        talk.data("server", TEXT % number)
+    return talk
+
+
+def without(sent: list[Packet], first: int, last: int) -> list[Packet]:
+    """The packets with those from `first` up to `last` as gaps."""
+    out: list[Packet] = []
+    for at, (sender, item) in enumerate(sent):
+        if first <= at < last and isinstance(item, tuple):
+            out.append((sender, Gap(item[0], item[1], len(item[2]), "not captured")))
+        else:
+            out.append((sender, item))
+    return out
+
+
+@pytest.mark.parametrize("suite", [0x1301, 0x1303, 0x1304, 0xC02F, 0xCCA8, 0xC0AE, 0xC013, 0xC028])
+@pytest.mark.parametrize("missing", [1, 30, 400])
+def test_reading_goes_on_after_a_hole(suite: int, missing: int) -> None:
+    talk = long_talk(suite, 500)
+    sent = packets(talk)
+    first = len(sent) - 450
+    sent = without(sent, first, first + missing)
+    for block in (1, 10_000):
+        heard = listen(sent + ends(sent), key_log(talk.key_log), block=block)
+        want = b"".join(TEXT % number for number in (*range(50), *range(50 + missing, 500)))
+        assert heard.plain("server") == want
+        assert heard.gaps("server") == 1
+        assert not heard.losses  # the hole is the TCP layer's
+
+
+@pytest.mark.parametrize("suite", [0x1302, 0x1303])
+def test_a_hole_may_swallow_key_updates(suite: int) -> None:
+    talk = long_talk(suite, 20)
+    lost = len(packets(talk))
+    for number in range(20, 40):
+        if number in (25, 35):
+            talk.key_update("server")
+        talk.data("server", TEXT % number)
+    found = len(packets(talk))
+    for number in range(40, 60):
+        talk.data("server", TEXT % number)
+    sent = without(packets(talk), lost, found)
+    heard = listen(sent + ends(sent), key_log(talk.key_log))
+    assert heard.plain("server") == b"".join(TEXT % number for number in (*range(20), *range(40, 60)))
+
+
+@pytest.mark.parametrize("suite", [0x1301, 0x1302, 0x1303])
+def test_joined_in_the_middle(suite: int) -> None:
+    talk = long_talk(suite, 3000)
+    others = b"".join(Talk(random.Random(seed), suite).handshake().key_log for seed in range(100, 110))
+    sent = packets(talk)[-40:]
+    heard = listen(sent + ends(sent), key_log(others, talk.key_log, others), midway=True)
+    assert heard.plain("server") == b"".join(TEXT % number for number in range(2960, 3000))
+    assert heard.layer.cipher == SUITES[suite].name
+    assert heard.layer.version == "TLSv1.3"
+    assert heard.layer.unreadable_reason is None
+    assert isinstance(heard.items["server"][0], Gap)
+    assert not heard.losses
+
+
+def test_aes_gcm_needs_no_search_however_far_it_is() -> None:
+    talk = long_talk(0x1301, 0)
+    far = 3 << 40
+    keys = talk.keys["server"]
+    keys.sequence = far
+    talk.written.clear()
+    for number in range(5):
+        talk.data("server", TEXT % number)
+    sent = packets(talk)
+    heard = listen(sent + ends(sent), key_log(talk.key_log), midway=True, limits=Limits(tls_tries=1000))
+    assert heard.plain("server") == b"".join(TEXT % number for number in range(5))
+
+
+def test_the_number_that_a_gcm_record_gives_away() -> None:
+    rng = random.Random(3)
+    for suite in (0x1301, 0x1302):
+        secret = rng.randbytes(32 if suite == 0x1301 else 48)
+        keys, opener = Keys13(suite, secret), Aead13(SUITES[suite], secret)
+        for size in (0, 1, 15, 16, 17, 300, 16384):
+            keys.sequence = sequence = rng.getrandbits(rng.choice((1, 20, 64)))
+            record = keys.protect(DATA, rng.randbytes(size))
+            assert opener.hints(record[:5], record[5:]) == [sequence]
+            assert opener.hints(record[:5], record[5:-1] + bytes([record[-1] ^ 1])) == []
+        stranger = Aead13(SUITES[suite], rng.randbytes(len(secret)))
+        assert stranger.hints(record[:5], record[5:]) == []
+
+
+def test_past_the_budget_the_reason_is_that() -> None:
+    talk = long_talk(0x1303, 0)
+    talk.keys["server"].sequence = 50_000
+    talk.written.clear()
+    for number in range(10):
+        talk.data("server", TEXT % number)
+    sent = packets(talk)
+    heard = listen(sent + ends(sent), key_log(talk.key_log), midway=True, limits=Limits(tls_tries=10_000))
+    assert heard.plain("server") == b""
+    assert heard.layer.unreadable_reason == "the TLS sequence number lies beyond the search"
+    assert heard.reasons() == {"the TLS sequence number lies beyond the search"}
+    assert heard.lost("server") == sum(len(written.wire) for written in talk.written)
+    enough = listen(sent + ends(sent), key_log(talk.key_log), midway=True, limits=Limits(tls_tries=500_000))
+    assert enough.plain("server") == b"".join(TEXT % number for number in range(10))
+
+
+def test_a_search_goes_in_slices() -> None:
+    talk = long_talk(0x1303, 0)
+    talk.keys["server"].sequence = 1 << 40
+    talk.written.clear()
+    for number in range(30):
+        talk.data("server", TEXT % number)
+    log, longest = key_log(talk.key_log), 0.0
+    layer = TlsLayer(log, Limits(tls_tries=400_000), LossLedger("c", 1), joined_midway=True)
+    for _, item in packets(talk):
+        began = time.process_time()
+        layer.feed([], [item])
+        longest = max(longest, time.process_time() - began)
+    assert layer.busy
+    assert longest < 0.3
+    slices = 0
+    while layer.busy:
+        layer.retry()
+        slices += 1
+    assert 10 < slices < 100
+
+
+def test_tls12_in_the_middle_says_that_it_needs_its_handshake() -> None:
+    talk = long_talk(0xC02F, 50)
+    sent = packets(talk)[-20:]
+    heard = listen(sent + ends(sent), key_log(talk.key_log), midway=True)
+    assert heard.layer.unreadable_reason == "TLS 1.2 handshake not seen: without it the key log's secrets give no keys"
+
+
+def test_in_the_middle_without_a_secret_that_fits() -> None:
+    talk, other = long_talk(0x1302, 50), long_talk(0x1302, 0, seed=7)
+    sent = packets(talk)[-20:]
+    heard = listen(sent + ends(sent), key_log(other.key_log), midway=True)
+    assert heard.layer.unreadable_reason == "TLS handshake not seen (joined in the middle), and no secret of the key log fits"
+
+
+def test_in_the_middle_the_keys_may_come_late() -> None:
+    talk = long_talk(0x1302, 100)
+    sent = packets(talk)[-60:]
+    heard = listen(sent + ends(sent), key_log(), late=talk.key_log, late_at=30, midway=True)
+    assert heard.plain("server") == b"".join(TEXT % number for number in range(40, 100))
+
+
+@pytest.mark.parametrize("suite", [0x1301, 0xC02F, 0xC013])
+def test_a_damaged_record_is_lost_and_the_next_is_read(suite: int) -> None:
+    talk = long_talk(suite, 20)
+    sent = packets(talk)
+    sender, item = sent[-10]
+    assert isinstance(item, tuple)
+    sent[-10] = sender, (item[0], item[1], item[2][:-1] + bytes([item[2][-1] ^ 1]))
+    heard = listen(sent + ends(sent), key_log(talk.key_log))
+    assert heard.plain("server") == b"".join(TEXT % number for number in range(20) if number != 10)
+    assert heard.reasons() == {"TLS record that its tag does not prove"}
+    assert heard.lost("server") == len(item[2])
+    assert heard.gaps("server") == 1
+
+
+@pytest.mark.parametrize("lost", ["client", "server"])
+def test_a_hello_that_is_lost(lost: str) -> None:
+    talk = long_talk(0x1302, 10)
+    talk.data("client", b"order")
+    sent = packets(talk)
+    at = next(number for number, (sender, _) in enumerate(sent) if sender == lost)
+    sent = without(sent, at, at + 1)
+    heard = listen(sent + ends(sent), key_log(talk.key_log))
+    assert heard.plain("server") == b"".join(TEXT % number for number in range(10))
+    assert heard.plain("client") == b"order"
