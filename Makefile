@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: demo test lint types bench pcaps lock clean help
+.PHONY: demo test ccxt lint types bench pcaps lock clean help
 
 help:
 	@echo "make demo    record simulated strategies live, and show their orders"
 	@echo "make test    run the tests (as root, or with CAP_NET_RAW, also the live ones)"
-	@echo "make lint types bench pcaps lock clean"
+	@echo "make ccxt lint types bench pcaps lock clean"
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("sniffer needs Python 3.11 or later; name one, as in: make PYTHON=python3.12 $(MAKECMDGOALS)" if sys.version_info < (3, 11) else 0)'
@@ -25,6 +25,10 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 tests --ignore tests/live $(ARGS)
 	$(BIN)/python -m pytest tests/live $(ARGS)
+
+# Lets `make test` compare the decoders of exchanges with ccxt's parsers.
+ccxt: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ccxt.lock
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -44,6 +48,7 @@ pcaps: $(READY)
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra scapy --extra metrics --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group pyproject.toml:ccxt -c requirements.lock -o requirements-ccxt.lock
 
 clean:
 	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results

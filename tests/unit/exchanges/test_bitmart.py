@@ -129,7 +129,7 @@ BATCH = "POST /spot/v4/batch_orders"
 
 FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
     ("bitmart", "server", push(spot())),
-    ("bitmart", "server", push(filled(), filled(order_state="filled", filled_size="12.5", detail_id="77120046"))),
+    ("bitmart", "server", push(filled(), filled(order_state="filled", state="6", filled_size="12.5", detail_id="77120046"))),
     ("bitmart", "server", futures_push(futures(), futures(deal_size="12", last_trade=TRADE))),
     ("bitmart", "client", SELL, SUBMIT),
     ("bitmart", "server", done({"order_id": "31847857398"}), SUBMIT),
