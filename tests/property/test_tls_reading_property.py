@@ -10,6 +10,7 @@ import random
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from sniffer.config import Limits
 from sniffer.wire.stream import Gap
 from tests.unit.wire.tls.listening import SENDERS, Heard, Packet, data_of, ends, key_log, listen, normal, packets, said
 from tests.unit.wire.tls.speaker import SUITES_12, SUITES_13, Talk
@@ -168,7 +169,7 @@ def test_damaged_conversations(seed: int) -> None:
     sent += ends(sent)
     first = None
     for block in (1, rng.choice(BLOCKS)):
-        heard = listen(sent, key_log(talk.key_log), block=block)
+        heard = listen(sent, key_log(talk.key_log), block=block, limits=Limits(tls_tries=100_000))
         note(f"losses {heard.losses}")
         check_damaged(talk, heard, hit, missing)
         form = [normal(heard.items[sender]) for sender in SENDERS], [heard.lost(sender) for sender in SENDERS]

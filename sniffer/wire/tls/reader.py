@@ -164,7 +164,7 @@ class SideReader:
                 if self._search is None:
                     self._lose_place(None, reason)
                     self._progress.stop_waiting()
-            if self._look(at_end=True):
+            if self._look(at_end=True, last=True):
                 self._drain()
                 continue
             if self._search is not None:
@@ -369,12 +369,12 @@ class SideReader:
                 search.feed(chunk)
             self._look(at_end=False)
 
-    def _look(self, *, at_end: bool) -> bool:
+    def _look(self, *, at_end: bool, last: bool = False) -> bool:
         """Go on searching; True: a record was found, and what follows it is held before all else."""
         search, recovery = self._search, self._recovery
         if search is None:
             return False
-        found = search.find(at_end=at_end)
+        found = search.find(at_end=at_end, last=last)
         if found is None:
             if search.beyond and not at_end:
                 self._stop(BEYOND)
@@ -405,7 +405,7 @@ class SideReader:
         if not self._may_go_on():
             return False
         search = self._search
-        if search is None or self._look(at_end=True):
+        if search is None or self._look(at_end=True, last=isinstance(item, End)):
             return True
         worth_holding = search.has_data or isinstance(item, End)
         if worth_holding and self._dormant is None and self._recovery.may_get_keys(search):

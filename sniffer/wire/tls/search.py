@@ -151,8 +151,8 @@ class Search:
             trial.record, trial.step = 0, NEAR
         return lost
 
-    def find(self, *, at_end: bool) -> Found | None:
-        """Go on searching. `at_end`: nothing follows for now, so search to the end of the budget."""
+    def find(self, *, at_end: bool, last: bool = False) -> Found | None:
+        """Go on searching. `at_end`: a hole follows, so what is held is searched to its end; `last`: nothing follows."""
         self._cut(at_end)
         first = min((trial.record for trial in self._trials), default=0)
         for number in range(first, len(self._records)):
@@ -163,7 +163,7 @@ class Search:
                 sequence = self._try_near(trial.candidate, number)
                 if sequence is not None:
                     return self._found(trial.candidate, number, sequence)
-        return self._search_deep(at_end)
+        return self._search_deep(at_end, last)
 
     # --- records ---------------------------------------------------------------------------------------------------------
 
@@ -252,9 +252,9 @@ class Search:
     def _cost(body: bytes) -> int:
         return 1 + len(body) // _BYTES_A_TRY
 
-    def _deep_trials(self, at_end: bool) -> list[_Trial]:
-        """The candidates whose numbers must be tried one by one."""
-        if not self._records or self._budget.left <= 0 or (len(self._records) < AT_HAND and not at_end):
+    def _deep_trials(self, last: bool) -> list[_Trial]:
+        """The candidates whose numbers must be tried one by one. Scraps between holes are not worth the budget."""
+        if self._budget.left <= 0 or len(self._records) < (1 if last else AT_HAND):
             return []
         smallest = self._smallest()
         out = []
@@ -268,8 +268,8 @@ class Search:
     def _smallest(self) -> int:
         return min(range(min(AT_HAND, len(self._records))), key=lambda n: self._records[n][1] - self._records[n][0])
 
-    def _search_deep(self, at_end: bool) -> Found | None:
-        trials = self._deep_trials(at_end)
+    def _search_deep(self, at_end: bool, last: bool) -> Found | None:
+        trials = self._deep_trials(last)
         if not trials:
             return None
         number = self._smallest()
