@@ -79,6 +79,7 @@ class Engine:
         self._waiting: list[Connection] = []
         self._by_age: deque[tuple[int, int]] = deque()
         self._buffered: dict[int, int] = {}
+        self._told: dict[int, str | None] = {}  # why a connection is not readable, as it was handed on last
         self._closed: list[Connection] = []
         self._deliveries: list[tuple[Connection, Delivery]] = []
         self._now = 0
@@ -291,6 +292,7 @@ class Engine:
         connection.ledger.rows = []
         self.connections.pop(connection.id, None)
         self._buffered.pop(connection.id, None)
+        self._told.pop(connection.id, None)
         for key in (connection.flow, reversed_flow(connection.flow)):
             entry = self._flows.get(key)
             if entry is not None and entry[2] is not None and entry[2][2] is connection:
@@ -325,7 +327,9 @@ class Engine:
             if connection.ended:
                 continue
             delivery = connection.deliver(now)
-            if delivery:
+            reason = connection.unreadable_reason
+            if delivery or reason != self._told.get(connection.id):
+                self._told[connection.id] = reason
                 self._deliveries.append((connection, delivery))
             if connection.ledger.rows:
                 self._losses.extend(connection.ledger.rows)
