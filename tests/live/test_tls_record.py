@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import random
+import signal
 import socket
 import ssl
 import threading
@@ -13,10 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
 
 from sniffer.capture.pcapfile import open_capture
 from sniffer.config import SECOND
 from sniffer.model import Packet
+from strategies.tls import make_identity, server_context
 from tests.live import live_mangle
 from tests.live.live_tools import (
     LIVE,
@@ -134,6 +139,62 @@ def test_started_in_the_middle_it_reads_on(tmp_path: Path, seed: int) -> None:
     assert read >= len(sent) // 3, "too few went on for long enough"
     why = {reason for (reason,) in rows(db, "SELECT unreadable_reason FROM connections WHERE NOT readable")}
     assert why <= {"joined in the middle, and no websocket frame was proved"}  # too few frames were left
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_records_that_are_held_when_a_recording_ends_are_read_by_the_next_one(tmp_path: Path, how: signal.Signals) -> None:
+    """The first one never sees the keys; the connection goes on, and so does the journal."""
+    listening = listen()
+    db, written, keys = tmp_path / "orders.duckdb", key_file(tmp_path, "written"), tmp_path / "keys.log"
+    first, later = ([f"message {number} of part {part}" for number in range(20)] for part in (1, 2))
+
+    async def talk() -> None:
+        async def answer(connection: ServerConnection) -> None:
+            async for message in connection:
+                await connection.send(message)
+
+        async def say(messages: list[str]) -> None:
+            for message in messages:
+                await client.send(message)
+                assert await client.recv() == message
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.keylog_filename = str(written)
+        identity = server_context(make_identity("localhost"))
+        recording = Recording(db, *options(listening, "--keylog", keys))
+        await asyncio.to_thread(recording.__enter__)
+        async with serve(answer, sock=listening[0], ssl=identity, ping_interval=None):
+            url = f"wss://127.0.0.1:{ports(listening)[0]}/"
+            async with connect(url, ssl=context, ping_interval=None, proxy=None) as client:
+                await say(first)
+                await asyncio.sleep(1)  # the database says by now that it could not be read
+                recording.process.send_signal(how)
+                await asyncio.to_thread(recording.process.wait, 20)
+                recording.__exit__(None, None, None)
+                await asyncio.to_thread(wait_for, lambda: not held_open(db), "the end of the first recording")
+                assert rows(db, "SELECT count(*) FROM messages") == [(0,)]
+                os.link(written, keys)
+                with Recording(db, *options(listening, "--keylog", keys)) as again:
+                    await say(later)
+                    await client.close()
+                    await asyncio.to_thread(again.stop)
+
+    asyncio.run(asyncio.wait_for(talk(), 90))
+    found = rows(db, "SELECT sender, payload FROM messages WHERE opcode = 'text' ORDER BY sender, position")
+    assert [payload for sender, payload in found if sender == "client"] == [*first, *later]
+    assert [payload for sender, payload in found if sender == "server"] == [*first, *later]
+    assert rows(db, "SELECT * FROM losses WHERE bytes > 0") == []
+    assert rows(db, "SELECT protocol, readable FROM connections") == [("wss", True)]
+
+
+def held_open(db: Path) -> bool:
+    """Whether a process of a recording still has files beside the database open."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if str(link.readlink()).startswith(f"{db}."):
+                return True
+    return False
 
 
 @TCPDUMP
