@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +23,7 @@ class Keys:
 
         Else everything that they hold now is read at once: the capture has ended, and they have with it.
         """
+        _leave_no_core()
         self.log = KeyLog(settings.limits)
         self._files = KeyLogFiles(settings.keylog, self.log, say, follow=follow) if settings.keylog else None
         self._trouble: str | None = NO_KEY_LOG
@@ -48,3 +50,9 @@ class Keys:
         if self._files is not None:
             self._trouble = self._files.trouble
         self.log.trouble = None if len(self.log) else self._trouble
+
+
+def _leave_no_core() -> None:
+    """From now on this process holds secrets: if it crashes, its memory is not to be written to the disk."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))

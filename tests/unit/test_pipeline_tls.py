@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -209,6 +210,16 @@ def test_the_command_line_reads_several_key_logs(tmp_path: Path) -> None:
     assert found.code == 0
     assert [line.partition(": ")[2].partition(":")[0] for line in found.err.splitlines()] == [str(path) for path in keys]
     assert "not readable: exchange.example: no key log line for this client random" in found.out
+
+
+def test_who_holds_secrets_leaves_no_core() -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+        Keys(Settings(), print)
+        assert resource.getrlimit(resource.RLIMIT_CORE) == (0, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
 
 
 def test_secrets_are_nowhere(tmp_path: Path) -> None:
