@@ -5,6 +5,7 @@ pcapfile    a pcap or pcapng file, plain or gzip, standard input, a file that gr
   streams        the bytes of a file or pipe as they come, unzipped
 merge       several files as one capture, by time
 journal     the rotating pcapng segments between a live capture and its loader
+keylogs     files of TLS secrets, followed while they grow
 live        one interface: afpacket (Linux), scapy_live (other systems), filtered by bpf
 
 Link types and tunnels are not decoded here: that is `sniffer.wire`.
