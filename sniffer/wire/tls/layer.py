@@ -9,7 +9,6 @@ from sniffer.wire.losses import LossLedger
 from sniffer.wire.stream import Item, time_of
 from sniffer.wire.tls.negotiation import Negotiation
 from sniffer.wire.tls.reader import SideReader
-from sniffer.wire.tls.search import Budget
 
 Plaintext = tuple[list[Item], list[Item]]
 """The client's and the server's items; offsets count bytes of plaintext.
@@ -35,9 +34,8 @@ class TlsLayer:
         self._negotiation = Negotiation(keylog, joined_midway=joined_midway)
         self._negotiation.roles_guessed = roles_guessed
         self._renamed = False
-        budget = Budget(limits.tls_tries)
-        self._client = SideReader("client", self._negotiation, budget, limits, ledger)
-        self._server = SideReader("server", self._negotiation, budget, limits, ledger)
+        self._client = SideReader("client", self._negotiation, limits, ledger)
+        self._server = SideReader("server", self._negotiation, limits, ledger)
 
     # --- what is known ---------------------------------------------------------------------------------------------------
 

@@ -59,13 +59,14 @@ _ITEM_COST: Final = 150
 class SideReader:
     """Records to plaintext, for one sender."""
 
-    def __init__(self, sender: Sender, negotiation: Negotiation, budget: Budget, limits: Limits, ledger: LossLedger) -> None:
+    def __init__(self, sender: Sender, negotiation: Negotiation, limits: Limits, ledger: LossLedger) -> None:
         self.sender: Sender = sender
         self.proved = False
         """Whether any record was opened."""
         self._negotiation = negotiation
         self._ledger = ledger
         self._progress = Progress(sender, negotiation, limits.header_bytes)
+        budget = Budget(limits.tls_tries // 2)  # a side's own, so that what it can read does not depend on which is read first
         self._recovery = Recovery(sender, negotiation, self._progress, budget)
         self._opener: Opener | None = None  # set only while it reads protected records
         self._record = PendingRecord()
@@ -355,7 +356,8 @@ class SideReader:
         if not self._progress.hellos or (self.sender == "server" and self._progress.stage is Stage.HELLO):
             negotiation.hello_lost(self.sender)
         self._progress.wait_for_extensions()
-        self._search = self._recovery.search(at if self._progress.hellos else None, reason)
+        known = self._recovery.keys is not None or self._progress.hellos > 0
+        self._search = self._recovery.search(at if known else None, reason)
         self._dormant = None
         for chunk in self._record.chunks():
             self._search.feed(chunk)

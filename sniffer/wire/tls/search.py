@@ -5,7 +5,7 @@ tag or MAC of a whole record is proof. The numbers are tried nearest first:
 
 1. each record with the next number, with those that it suggests itself (`Opener.hints`), and with the `NEAR` next ones;
 2. then, for ciphers that suggest none, all others that the lost bytes leave room for, on the smallest of the first `AT_HAND`
-   records: a slice a call, so that other connections need not wait, and within a budget of tries for the connection.
+   records: a slice a call, so that other connections need not wait, and within a budget of tries for each side.
 
 What comes out depends on the bytes alone, not on the slices: at the end of the bytes all that is left of the budget is spent.
 """
@@ -36,7 +36,7 @@ _HEAD_ANY: Final = re.compile(rb"[\x14-\x18]\x03\x03")
 
 
 class Budget:
-    """Tries that are left to a connection."""
+    """Tries that are left to a side."""
 
     def __init__(self, tries: int) -> None:
         self.left = tries

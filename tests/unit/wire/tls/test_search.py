@@ -121,7 +121,7 @@ def test_past_the_budget_the_reason_is_that() -> None:
     assert heard.layer.unreadable_reason == "the TLS sequence number lies beyond the search"
     assert heard.reasons() == {"the TLS sequence number lies beyond the search"}
     assert heard.lost("server") == sum(len(written.wire) for written in talk.written)
-    enough = listen(sent + ends(sent), key_log(talk.key_log), midway=True, limits=Limits(tls_tries=500_000))
+    enough = listen(sent + ends(sent), key_log(talk.key_log), midway=True, limits=Limits(tls_tries=2_000_000))
     assert enough.plain("server") == b"".join(TEXT % number for number in range(10))
 
 
