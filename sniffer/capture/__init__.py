@@ -7,6 +7,7 @@ merge       several files as one capture, by time
 journal     the rotating pcapng segments between a live capture and its loader
 keylogs     files of TLS secrets, followed while they grow
 live        one interface: afpacket (Linux), scapy_live (other systems), filtered by bpf
+owner       the process, and so the strategy, behind a connection
 
 Link types and tunnels are not decoded here: that is `sniffer.wire`.
 """
