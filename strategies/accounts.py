@@ -12,13 +12,13 @@ ZERO = Decimal(0)
 _ALPHABET = string.ascii_letters + string.digits
 
 Sink = Callable[[str], None]
-"""Takes one event of the account, as JSON, and sends it in its socket's envelope."""
+"""Takes one event, as the dialect writes it, and sends it in its socket's envelope."""
 
 BNB_PRICE = Decimal(600)
 """USDT a BNB, always."""
 START_QUOTE = Decimal(10_000_000)
 START_BASE_NOTIONAL = Decimal(5_000_000)
-"""Every account begins with so much USDT, and with this much worth of each asset: demos should not run dry."""
+"""Every account begins with so much of the quote asset, and with this much worth of each asset: demos should not run dry."""
 
 
 def make_key(rng: random.Random) -> str:
@@ -29,14 +29,21 @@ def make_key(rng: random.Random) -> str:
 class Account:
     """One customer. Balances are free or locked by open orders; both in whole asset units."""
 
-    def __init__(self, api_key: str, pays_in_bnb: bool) -> None:
+    def __init__(self, api_key: str, pays_in_bnb: bool, user_id: int = 0) -> None:
         self.api_key = api_key
+        self.user_id = user_id
         self.pays_in_bnb = pays_in_bnb
         self.free: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
         self.locked: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
         self.touched: set[str] = set()
-        """Assets whose balance moved since the last `outboundAccountPosition`."""
-        self.sinks: list[Sink] = []
+        """Assets whose balance moved since the last event that says so."""
+        self.sinks: defaultdict[str, list[Sink]] = defaultdict(list)
+        """Who listens, by the dialect's channel."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Does anybody listen?"""
+        return any(self.sinks.values())
 
     def deposit(self, asset: str, amount: Decimal) -> None:
         """Add to the free balance."""
@@ -57,7 +64,7 @@ class Account:
         (self.locked if from_locked else self.free)[asset] -= amount
         self.touched.add(asset)
 
-    def publish(self, event: str) -> None:
-        """Hand one event to every socket that listens to this account."""
-        for sink in tuple(self.sinks):
+    def publish(self, channel: str, event: str) -> None:
+        """Hand one event to every socket that listens to this channel of the account."""
+        for sink in tuple(self.sinks[channel]):
             sink(event)

@@ -1,6 +1,6 @@
-"""The simulated exchange: a websocket server that speaks binance-spot, for demos and tests. Run it with
+"""The simulated exchange: a websocket server that speaks as one venue does, for demos and tests. Run it with
 
-    python -m strategies.exchange --port 9443 --tls-port 9444 --certificate exchange.pem --assets 100 --seed 7
+    python -m strategies.exchange --venue okx --port 9443 --tls-port 9444 --certificate exchange.pem --assets 100 --seed 7
 
 It keeps its own books, so that what a recorder stored can be held against what really happened: `Exchange.truth()`.
 """
@@ -18,17 +18,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
 
-from strategies.api import ApiSession
-from strategies.options import ExchangeConfig, add_exchange_options, config_from, explain, writable
-from strategies.streams import DepthFeed, StreamSession
+from strategies.binance.streams import DepthFeed
+from strategies.dialects import DIALECTS
+from strategies.options import ExchangeConfig, add_exchange_options, add_venue_option, config_from, explain, writable
 from strategies.tls import make_identity, server_context
+from strategies.truth import merged
 from strategies.venue import Venue
 
 MAX_UNSENT: Final = 4 << 20
@@ -48,7 +49,7 @@ class Exchange:
 
     def __init__(self, config: ExchangeConfig) -> None:
         self.config = config
-        self.venue = Venue(config.assets, config.seed)
+        self.venue = Venue(DIALECTS[config.venue], config.assets, config.seed)
         self.port = config.port
         self.tls_port = config.tls_port
         self.certificate: str | None = None
@@ -83,7 +84,7 @@ class Exchange:
                 self.certificate = identity.certificate
                 self.tls_port = await self._listen(stack, self.config.tls_port, server_context(identity))
             self._listening = stack.pop_all()
-        depth = [(DepthFeed(self.venue, "@depth"), 1.0), (DepthFeed(self.venue, "@depth@100ms"), 0.1)]
+        depth = [(DepthFeed(self.venue, "depth"), 1.0), (DepthFeed(self.venue, "depth@100ms"), 0.1)]
         self._tasks = [asyncio.create_task(self._move_markets())]
         self._tasks += [asyncio.create_task(_publish_depth(feed, every)) for feed, every in depth]
         return self
@@ -95,7 +96,7 @@ class Exchange:
             self.config.host,
             port,
             ssl=tls,
-            process_request=_known_path,
+            process_request=self._known_path,
             extensions=self._extensions(),
             compression=None,
             ping_interval=PING_EVERY,
@@ -115,6 +116,11 @@ class Exchange:
     async def __aexit__(self, *_: object) -> None:
         await self.halt()
         await self._listening.aclose()
+
+    def _known_path(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.venue.dialect.serves(urlsplit(request.path).path):
+            return None
+        return connection.respond(404, "Not Found\n")
 
     def _extensions(self) -> list[ServerPerMessageDeflateFactory]:
         if self.config.compression == "off":
@@ -138,28 +144,15 @@ class Exchange:
                 broadcast((connection,), text)
 
         assert connection.request is not None  # the handshake is done
-        target = urlsplit(connection.request.path)
-        api: ApiSession | None = None
-        stream: StreamSession | None = None
-        if target.path == "/ws-api/v3":
-            api = ApiSession(self.venue, send)
-        else:
-            stream = StreamSession(self.venue, send, combined=target.path == "/stream")
-            names = parse_qs(target.query).get("streams", [""])[0] if stream.combined else target.path.removeprefix("/ws")
-            stream.subscribe(name for name in names.split("/") if name)
+        session = self.venue.dialect.session(self.venue, connection.request.path, send)
         try:
             async for text in connection:
-                if api:
-                    await asyncio.sleep(self._rng.uniform(*self.config.latency))
-                    api.handle(text, events_first=self._rng.random() < 0.3)
-                elif stream:
-                    stream.handle(text)
+                await asyncio.sleep(self._rng.uniform(*self.config.latency))
+                session.handle(text, events_first=self._rng.random() < 0.3)
         except ConnectionClosed:
             pass
         finally:
-            for session in (api, stream):
-                if session:
-                    session.close()
+            session.close()
 
     async def _move_markets(self) -> None:
         """Move one asset after the other, evenly spread over time; catch up when the loop was late."""
@@ -180,26 +173,26 @@ async def _publish_depth(feed: DepthFeed, every: float) -> None:
         feed.publish()
 
 
-def _known_path(connection: ServerConnection, request: Request) -> Response | None:
-    path = urlsplit(request.path).path
-    if path in ("/ws-api/v3", "/ws", "/stream") or path.startswith("/ws/"):
-        return None
-    return connection.respond(404, "Not Found\n")
-
-
 # --- program --------------------------------------------------------------------------------------------------------------
 
 
-async def run(config: ExchangeConfig, truth: Path | None, stop: asyncio.Event, ready: Callable[[Exchange], None]) -> None:
-    """Run an exchange until `stop`, tell `ready` once it listens, and write its truth to the file `truth` in the end.
+async def run(
+    configs: Sequence[ExchangeConfig],
+    truth: Path | None,
+    stop: asyncio.Event,
+    ready: Callable[[Sequence[Exchange]], None],
+) -> None:
+    """Run exchanges until `stop`, tell `ready` once they listen, and write their truth to the file `truth` in the end.
 
-    Raises `OSError` if the port cannot be had or the file cannot be written.
+    Raises `OSError` if a port cannot be had or the file cannot be written.
     """
-    async with Exchange(config) as exchange:
-        ready(exchange)
+    async with contextlib.AsyncExitStack() as stack:
+        exchanges = [await stack.enter_async_context(Exchange(config)) for config in configs]
+        ready(exchanges)
         await stop.wait()
     if truth:
-        truth.write_text(json.dumps(exchange.truth(), indent=1) + "\n", encoding="utf-8")
+        happened = merged([exchange.truth() for exchange in exchanges])
+        truth.write_text(json.dumps(happened, indent=1) + "\n", encoding="utf-8")
 
 
 async def _main(options: argparse.Namespace) -> None:
@@ -211,14 +204,16 @@ async def _main(options: argparse.Namespace) -> None:
         if options.certificate and exchange.certificate:
             options.certificate.write_text(exchange.certificate, encoding="ascii")
         where = " and ".join(filter(None, (exchange.url, exchange.tls_url)))
-        print(f"exchange: {options.assets} assets, compression {options.compression}, at {where}; Ctrl-C ends it", flush=True)
+        what = f"{options.venue}, {options.assets} assets, compression {options.compression}"
+        print(f"exchange: {what}, at {where}; Ctrl-C ends it", flush=True)
 
-    await run(config_from(options), options.truth, stop, ready)
+    await run([config_from(options, options.venue)], options.truth, stop, lambda exchanges: ready(*exchanges))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program: 0 done, 1 failed, 2 called wrongly."""
     parser = argparse.ArgumentParser(prog="python -m strategies.exchange", description="A simulated exchange.")
+    add_venue_option(parser)
     add_exchange_options(parser)
     parser.add_argument(
         "--certificate", type=writable, metavar="FILE", help="write there what clients of --tls-port are to trust"

@@ -1,4 +1,4 @@
-"""What a trade costs (binance-spot-api-docs, faqs/commission_faq.md): a share of what it earns, or less if paid in BNB."""
+"""What a trade costs: a share of what it earns, or less if paid in BNB (binance-spot-api-docs, faqs/commission_faq.md)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
 from strategies.accounts import BNB_PRICE, Account
+from strategies.rules import Rules
 
-MAKER_FEE: Final = Decimal("0.0008")
-TAKER_FEE: Final = Decimal("0.0010")
 BNB_DISCOUNT: Final = Decimal("0.75")
 """Fees paid in BNB cost three quarters."""
 SATOSHI: Final = Decimal("0.00000001")
-"""All amounts have eight decimals on the wire."""
+"""Amounts have eight decimals at most."""
 
 
-def commission(account: Account, earned: str, income: Decimal, value: Decimal, maker: bool) -> tuple[Decimal, str]:
+def commission(
+    rules: Rules, account: Account, earned: str, income: Decimal, value: Decimal, maker: bool
+) -> tuple[Decimal, str]:
     """Fee of a fill and its asset: of the `income` in the asset `earned`, or, of the trade's quote `value`, in BNB."""
-    rate = MAKER_FEE if maker else TAKER_FEE
+    rate = rules.maker_fee if maker else rules.taker_fee
     if account.pays_in_bnb:
         return (value * rate * BNB_DISCOUNT / BNB_PRICE).quantize(SATOSHI, ROUND_DOWN), "BNB"
     return (income * rate).quantize(SATOSHI, ROUND_DOWN), earned

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
 _BASES = ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "LTC", "LINK", "AVAX", "DOT", "ATOM", "UNI", "NEAR", "APT", "FIL", "ARB")
 """Familiar names first; further assets are numbered."""
-
-QUOTE = "USDT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +26,8 @@ class Instrument:
 
     min_notional: Decimal = Decimal(5)
     """Least price times quantity of an order, in the quote asset."""
+    code: int = 0
+    """Its number, at venues that count them."""
 
     def to_tick(self, price: Decimal) -> Decimal:
         """`price` rounded down to a whole tick, at least one."""
@@ -37,8 +38,10 @@ class Instrument:
         return max(quantity // self.lot, Decimal(1)) * self.lot
 
 
-def instruments(assets: int, seed: int) -> list[Instrument]:
-    """`assets` symbols against USDT; the same seed gives the same ones.
+def instruments(
+    assets: int, seed: int, quote: str = "USDT", spell: Callable[[str, str], str] = str.__add__
+) -> list[Instrument]:
+    """`assets` symbols against `quote`, named by `spell` of both; the same seed gives the same ones.
 
     Prices spread from 0.1 to 50,000; a tick is about a ten-thousandth of the price, a lot is worth about a tenth of a USDT.
     """
@@ -50,5 +53,5 @@ def instruments(assets: int, seed: int) -> list[Instrument]:
         tick = Decimal(1).scaleb(math.floor(magnitude) - 4)
         lot = Decimal(1).scaleb(-1 - math.floor(magnitude))
         start = Decimal(round(10 ** (magnitude - math.floor(magnitude) + 4))) * tick
-        made.append(Instrument(base + QUOTE, base, QUOTE, tick, lot, start))
+        made.append(Instrument(spell(base, quote), base, quote, tick, lot, start, code=rng.randint(1, 9) * 10_000 + number))
     return made

@@ -4,7 +4,8 @@ The crowd quotes a few levels on both sides of a wandering price and trades agai
 everybody whose orders we do not see. Customers' orders match by price, then time; at one price they go before the crowd.
 Orders of one account may trade with each other (self trade prevention is NONE): both sides then carry one trade id.
 
-Rules and messages: binance-spot-api-docs, filters.md, errors.md, enums.md and faqs/order_amend_keep_priority.md.
+What venues decide differently is in `Rules`; the rest is binance-spot's: filters.md, enums.md and
+faqs/order_amend_keep_priority.md of binance-spot-api-docs.
 """
 
 from __future__ import annotations
@@ -13,20 +14,25 @@ import operator
 import random
 from bisect import insort
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from strategies.accounts import ZERO, Account, make_key
+from strategies.accounts import ZERO, Account
 from strategies.crowd import Crowd
 from strategies.fees import commission
 from strategies.instruments import Instrument
-from strategies.orders import Fill, Order, OrderRequest, Rejected, now_ms
+from strategies.orders import Fill, Order, OrderRequest, Refusal, Rejected, now_ms
 from strategies.position import Side
+from strategies.rules import Rules
 
 FOUNDED: Final = 1_700_000_000_000
-"""When ids began at 0, in ms: no symbol sees an order a millisecond, so two runs never give out the same id."""
+"""When ids began, in ms: nobody sees an order a millisecond, so two runs never give out the same id."""
 MAX_OPEN_ORDERS: Final = 200
 """The MAX_NUM_ORDERS filter: open orders an account may have on a symbol."""
+
+POST_ONLY_TAKES: Final = "POST_ONLY_WOULD_TAKE"
+"""The expiry reason of a post-only order where the venue takes it and cancels it, rather than refuse it."""
 
 OnExecution = Callable[[Order, str, Fill | None, str, int], None]
 """Told of each execution: order, execution type (x), fill, original client order id (C), execution id (I)."""
@@ -34,11 +40,23 @@ OnTrade = Callable[[str, int, Decimal, Decimal, int, bool], None]
 """Told of each public trade: symbol, trade id, price, quantity, time in ms, whether the buyer was the maker."""
 
 
+class Ids:
+    """The latest ids, as a venue with a past has them: they grow from run to run. Of one symbol, or of all."""
+
+    def __init__(self, first: int, rng: random.Random) -> None:
+        self.order = first + now_ms() - FOUNDED + rng.randrange(1000)
+        self.trade = self.order // 10
+
+
 class Book:
     """The order book of one symbol."""
 
-    def __init__(self, instrument: Instrument, rng: random.Random, on_execution: OnExecution, on_trade: OnTrade) -> None:
+    def __init__(
+        self, instrument: Instrument, rules: Rules, ids: Ids, rng: random.Random, on_execution: OnExecution, on_trade: OnTrade
+    ) -> None:
         self.instrument = instrument
+        self.rules = rules
+        self.ids = ids
         self.on_execution = on_execution
         self.on_trade = on_trade
         self.rng = rng
@@ -47,61 +65,59 @@ class Book:
         self.by_client_id: dict[tuple[Account, str], Order] = {}
         self.by_id: dict[int, Order] = {}
         """Open orders only, as the one above."""
-        # Ids as a venue with a past has them: they grow from run to run, and each symbol counts its own.
-        self.order_id = now_ms() - FOUNDED + rng.randrange(1000)
-        self.trade_id = self.order_id // 10
-        self.execution_id = 2 * self.order_id
-        self.update_id = self.order_id
+        self.execution_id = 2 * ids.order
+        self.update_id = ids.order
+        self.queued = 0
 
     # --- requests ---------------------------------------------------------------------------------------------------------
 
     def check(self, account: Account, request: OrderRequest) -> None:
-        """The symbol's filters, which come before the matching engine. Raises `Rejected` (-1013)."""
+        """The symbol's filters, which come before the matching engine. Raises `Rejected`."""
         rules, reference = self.instrument, request.price or self.crowd.mid
         if request.type != "MARKET" and (request.price <= 0 or request.price % rules.tick):
-            raise Rejected(-1013, "Filter failure: PRICE_FILTER")
+            raise Rejected(Refusal.TICK)
         if request.quantity <= 0 or request.quantity % rules.lot:
-            raise Rejected(-1013, "Filter failure: LOT_SIZE")
+            raise Rejected(Refusal.LOT)
         if not self.crowd.mid / 5 <= reference <= self.crowd.mid * 5:
-            raise Rejected(-1013, "Filter failure: PERCENT_PRICE_BY_SIDE")
+            raise Rejected(Refusal.FAR)
         if reference * request.quantity < rules.min_notional:
-            raise Rejected(-1013, "Filter failure: NOTIONAL")
+            raise Rejected(Refusal.SMALL)
         if sum(order.account is account for order in self.by_id.values()) >= MAX_OPEN_ORDERS:
-            raise Rejected(-1013, "Filter failure: MAX_NUM_ORDERS")
+            raise Rejected(Refusal.OPEN_ORDERS)
 
     def place(self, account: Account, request: OrderRequest) -> Order:
-        """Accept, match, then rest or expire what is left. Raises `Rejected` (-2010) for what the engine refuses."""
+        """Accept, match, then rest or expire what is left. Raises `Rejected` for what the engine refuses."""
         if (account, request.client_order_id) in self.by_client_id:
-            raise Rejected(-2010, "Duplicate order sent.")
-        if request.type == "LIMIT_MAKER" and self._crosses(request):
-            raise Rejected(-2010, "Order would immediately match and take.", "WOULD_MATCH_IMMEDIATELY")
+            raise Rejected(Refusal.DUPLICATE)
+        takes = request.type == "LIMIT_MAKER" and self._crosses(request)
+        if takes and self.rules.refuses_takers:
+            raise Rejected(Refusal.TAKES)
         if account.free[self._spends(request.side)] < self._cost(request):
-            raise Rejected(-2010, "Account has insufficient balance for requested action.", "INSUFFICIENT_BALANCES")
+            raise Rejected(Refusal.FUNDS)
         order = self.new_order(account, request)
         self.by_id[order.order_id] = order
-        self.by_client_id[account, order.client_order_id] = order
+        if order.client_order_id:
+            self.by_client_id[account, order.client_order_id] = order
         if order.type != "MARKET":
             account.lock(self._spends(order.side), self._cost(request))
         self._execution(order, "NEW")
-        if order.time_in_force != "FOK" or self._available(order) >= order.quantity:
+        if not takes and (order.time_in_force != "FOK" or self._available(order) >= order.quantity):
             self._match(order)
-        if order.remaining and (order.type == "MARKET" or order.time_in_force != "GTC"):
+        if order.remaining and (takes or order.type == "MARKET" or order.time_in_force != "GTC"):
             reasons = {"IOC": "UNFILLED_IOC_QUANTITY_EXPIRED", "FOK": "UNFILLED_FOK_ORDER_EXPIRED"}
-            order.expiry_reason = reasons.get(order.time_in_force, "INSUFFICIENT_LIQUIDITY")
+            order.expiry_reason = POST_ONLY_TAKES if takes else reasons.get(order.time_in_force, "INSUFFICIENT_LIQUIDITY")
             self._close(order, "EXPIRED")
             self._execution(order, "EXPIRED")
         elif order.remaining:
-            order.resting = True
-            insort(self.resting[order.side], order, key=lambda resting: resting.rank)
-            self._moved()
+            self._rest(order)
         return order
 
     def new_order(self, account: Account, request: OrderRequest) -> Order:
         """An order with the next order id, not yet in the book."""
-        self.order_id += self.rng.randint(1, 5)  # the crowd's orders take ids too
-        client_id = request.client_order_id or make_key(self.rng)[:22]
+        self.ids.order += self.rng.randint(1, 5)  # the crowd's orders take ids too
+        client_id = request.client_order_id or self.rules.new_client_id(self.rng)
         return Order(
-            account, self.instrument.symbol, self.order_id, client_id, request.side, request.type, request.time_in_force,
+            account, self.instrument.symbol, self.ids.order, client_id, request.side, request.type, request.time_in_force,
             request.price, request.quantity, created=now_ms(), updated=now_ms(), client_order_ids=[client_id],
         )  # fmt: skip
 
@@ -122,47 +138,71 @@ class Book:
     def cancel(
         self, account: Account, order_id: int | None, client_order_id: str | None, new_client_id: str
     ) -> tuple[Order, str]:
-        """Cancel an open order; `new_client_id` (or a generated one) becomes its client order id.
+        """Cancel an open order; `new_client_id`, if any, becomes its client order id.
 
-        Returns the order and its original client order id. Raises `Rejected` (-2011) if there is no such open order.
+        Returns the order and its original client order id. Raises `Rejected` if there is no such open order.
         """
         order = self.find(account, order_id, client_order_id)
         if order is None:
-            raise Rejected(-2011, "Unknown order sent.")
+            raise Rejected(Refusal.UNKNOWN)
         original = order.client_order_id
         self._close(order, "CANCELED")
-        order.client_order_id = new_client_id or make_key(self.rng)[:22]
+        order.client_order_id = new_client_id or original
         self._execution(order, "CANCELED", original=original)
         self._moved()
         return order, original
 
     def amend(
-        self, account: Account, order_id: int | None, client_order_id: str | None, quantity: Decimal, new_client_id: str
+        self,
+        account: Account,
+        order_id: int | None,
+        client_order_id: str | None,
+        quantity: Decimal | None,
+        price: Decimal | None = None,
+        new_client_id: str = "",
     ) -> tuple[Order, str]:
-        """Reduce the quantity of an open order, which keeps its place in the queue.
+        """Change quantity, price (None: as it is) and client order id ("": as it is) of an open order.
 
-        Returns the order and its original client order id. Raises `Rejected` (-2038).
+        With less quantity it keeps its place in the queue; with more, or another price, it goes to the end, and may match.
+        Returns the order and its original client order id. Raises `Rejected`.
         """
         order = self.find(account, order_id, client_order_id)
         if order is None:
-            raise Rejected(-2038, "Unknown order sent.")
-        if quantity > order.quantity:
-            raise Rejected(-2038, "Order amend (quantity increase) is not supported.")
-        if quantity == order.quantity:
-            raise Rejected(-2038, "The requested action would change no state; rejecting")
+            raise Rejected(Refusal.UNKNOWN)
+        quantity = order.quantity if quantity is None else quantity
+        price = order.price if price is None else price
+        moves = price != order.price or quantity > order.quantity
+        if self.rules.amends_to_less_only:
+            if moves:
+                raise Rejected(Refusal.INCREASE)
+            if quantity == order.quantity:
+                raise Rejected(Refusal.NO_CHANGE)
         if quantity <= order.filled or quantity % self.instrument.lot:
-            raise Rejected(-1013, "Filter failure: LOT_SIZE")
-        freed = order.quantity - quantity
-        account.unlock(self._spends(order.side), freed * order.price if order.side == "BUY" else freed)
+            raise Rejected(Refusal.LOT)
+        if price <= 0 or price % self.instrument.tick:
+            raise Rejected(Refusal.TICK)
+        changed = replace(order, quantity=quantity, price=price)
+        if order.type == "LIMIT_MAKER" and moves and self._crosses(changed):
+            raise Rejected(Refusal.TAKES)
+        more = self._left(changed) - self._left(order)
+        if account.free[self._spends(order.side)] < more:
+            raise Rejected(Refusal.FUNDS)
+        account.lock(self._spends(order.side), more)
         original = order.client_order_id
-        del self.by_client_id[account, original]
-        order.quantity = quantity
-        order.client_order_id = new_client_id or make_key(self.rng)[:22]
-        order.client_order_ids.append(order.client_order_id)
-        order.updated = now_ms()
-        self.by_client_id[account, order.client_order_id] = order
+        self.by_client_id.pop((account, original), None)
+        order.quantity, order.price, order.client_order_id, order.updated = quantity, price, new_client_id or original, now_ms()
+        if order.client_order_id != original:
+            order.client_order_ids.append(order.client_order_id)
+        if order.client_order_id:
+            self.by_client_id[account, order.client_order_id] = order
         self._execution(order, "REPLACED", original=original)
         self._moved()
+        if moves:
+            self.resting[order.side].remove(order)
+            order.resting = False
+            self._match(order)
+            if order.remaining:
+                self._rest(order)
         return order, original
 
     # --- the market around ------------------------------------------------------------------------------------------------
@@ -204,6 +244,13 @@ class Book:
 
     # --- the engine -------------------------------------------------------------------------------------------------------
 
+    def _rest(self, order: Order) -> None:
+        """Into the book, behind those of the same price."""
+        self.queued += 1
+        order.queued, order.resting = self.queued, True
+        insort(self.resting[order.side], order, key=lambda resting: resting.rank)
+        self._moved()
+
     def _spends(self, side: Side) -> str:
         return self.instrument.quote if side == "BUY" else self.instrument.base
 
@@ -213,12 +260,17 @@ class Book:
             return request.quantity
         return request.quantity * (request.price or self.crowd.mid * Decimal("1.01"))
 
+    @staticmethod
+    def _left(order: Order) -> Decimal:
+        """What an order has locked, in the asset it spends."""
+        return order.remaining * order.price if order.side == "BUY" else order.remaining
+
     def _reaches(self, order: OrderRequest | Order, price: Decimal) -> bool:
         if order.type == "MARKET":
             return True
         return price <= order.price if order.side == "BUY" else price >= order.price
 
-    def _crosses(self, request: OrderRequest) -> bool:
+    def _crosses(self, request: OrderRequest | Order) -> bool:
         price, quantity = self.best("SELL" if request.side == "BUY" else "BUY")
         return bool(quantity) and self._reaches(request, price)
 
@@ -253,16 +305,16 @@ class Book:
             self._fill(against, quantity, price, True, at)
 
     def _public_trade(self, price: Decimal, quantity: Decimal, buyer_is_maker: bool) -> int:
-        self.trade_id += 1
+        self.ids.trade += 1
         at = now_ms()
-        self.on_trade(self.instrument.symbol, self.trade_id, price, quantity, at, buyer_is_maker)
+        self.on_trade(self.instrument.symbol, self.ids.trade, price, quantity, at, buyer_is_maker)
         return at
 
     def _fill(self, order: Order, quantity: Decimal, price: Decimal, maker: bool, at: int) -> None:
         account, value = order.account, quantity * price
         earned = self.instrument.base if order.side == "BUY" else self.instrument.quote
         income = quantity if order.side == "BUY" else value
-        fee, fee_asset = commission(account, earned, income, value, maker)
+        fee, fee_asset = commission(self.rules, account, earned, income, value, maker)
         spent = value if order.side == "BUY" else quantity
         account.pay(self._spends(order.side), spent, from_locked=order.type != "MARKET")
         if order.side == "BUY" and order.type != "MARKET":
@@ -272,7 +324,7 @@ class Book:
         order.filled += quantity
         order.quote += value
         order.updated = at
-        fill = Fill(self.trade_id, order.order_id, order.side, price, quantity, fee, fee_asset, maker, at, bool(account.sinks))
+        fill = Fill(self.ids.trade, order.order_id, order.side, price, quantity, fee, fee_asset, maker, at, account.is_heard)
         order.fills.append(fill)
         if order.remaining:
             order.status = "PARTIALLY_FILLED"
@@ -286,10 +338,9 @@ class Book:
             self.resting[order.side].remove(order)
             order.resting = False
         if order.type != "MARKET":
-            left = order.remaining * order.price if order.side == "BUY" else order.remaining
-            order.account.unlock(self._spends(order.side), left)
+            order.account.unlock(self._spends(order.side), self._left(order))
         del self.by_id[order.order_id]
-        del self.by_client_id[order.account, order.client_order_id]
+        self.by_client_id.pop((order.account, order.client_order_id), None)
         order.status = status
         order.updated = now_ms()
 

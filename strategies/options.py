@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from strategies.dialects import DEFAULT, DIALECTS
+
 COMPRESSIONS: Final = ("off", "takeover", "no-takeover")
 
 
@@ -16,6 +18,8 @@ COMPRESSIONS: Final = ("off", "takeover", "no-takeover")
 class ExchangeConfig:
     """How to run the exchange. Rates are per asset and second, the latency is in seconds, port 0 takes any free one."""
 
+    venue: str = DEFAULT
+    """Whose dialect it speaks."""
     host: str = "127.0.0.1"
     port: int = 0
     tls_port: int | None = None
@@ -63,6 +67,11 @@ def add_exchange_options(parser: argparse.ArgumentParser) -> None:
     add("--truth", type=writable, metavar="FILE", help="write there in the end, as JSON, what really happened")
 
 
+def add_venue_option(parser: argparse.ArgumentParser) -> None:
+    """Which exchange it is."""
+    parser.add_argument("--venue", choices=DIALECTS, default=DEFAULT, help="whose dialect to speak (%(default)s)")
+
+
 def add_market_options(parser: argparse.ArgumentParser) -> None:
     """Options that the exchange and the strategies must agree on, for they make the instruments."""
     parser.add_argument("--assets", type=_whole(1, 1000), default=100, help="how many assets are traded (%(default)s)")
@@ -83,10 +92,11 @@ def writable(text: str) -> Path:
     return path
 
 
-def config_from(options: argparse.Namespace) -> ExchangeConfig:
-    """The configuration that the options ask for."""
+def config_from(options: argparse.Namespace, venue: str = DEFAULT) -> ExchangeConfig:
+    """The configuration of `venue` that the options ask for."""
     shortest, longest = sorted(options.latency)
     return ExchangeConfig(
+        venue=venue,
         host=options.host,
         port=options.port,
         tls_port=options.tls_port,

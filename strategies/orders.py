@@ -1,6 +1,6 @@
 """What the exchange knows of an order: the request, the order, its fills, and refusals.
 
-Statuses and types are the venue's words: binance-spot-api-docs, enums.md.
+Statuses and types are binance-spot's words (binance-spot-api-docs, enums.md); dialects that have other words translate.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import Enum, auto
 
 from strategies.accounts import ZERO, Account
 from strategies.position import Side
@@ -18,14 +19,43 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Rejected(Exception):
-    """A request that the exchange refuses: its error code, its message, and the reject reason an event would carry."""
+class Refusal(Enum):
+    """Why the engine refuses a request; with which code and text it is told is the dialect's."""
 
-    def __init__(self, code: int, message: str, reason: str = "NONE") -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.reason = reason
+    ACCOUNTS = auto()
+    """There are too many already."""
+    SYMBOL = auto()
+    """No such instrument."""
+    TICK = auto()
+    """The price is no whole number of ticks, or not above zero."""
+    LOT = auto()
+    """The same of the quantity and lots, or no more than is filled."""
+    FAR = auto()
+    """The price is far from the market."""
+    SMALL = auto()
+    """The order is worth too little."""
+    OPEN_ORDERS = auto()
+    """The account has too many open ones."""
+    DUPLICATE = auto()
+    """An open order has this client order id."""
+    TAKES = auto()
+    """A post-only order would match at once."""
+    FUNDS = auto()
+    """More than there is on the account."""
+    UNKNOWN = auto()
+    """No such open order of this account."""
+    INCREASE = auto()
+    """The venue amends to less only."""
+    NO_CHANGE = auto()
+    """An amendment that amends nothing."""
+
+
+class Rejected(Exception):
+    """A request that the engine refuses."""
+
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(why.name)
+        self.why = why
 
 
 @dataclass(slots=True)
@@ -77,6 +107,8 @@ class Order:
     quote: Decimal = ZERO
     updated: int = 0
     resting: bool = False
+    queued: int = 0
+    """Its turn among orders of the same price."""
     fills: list[Fill] = field(default_factory=list)
     client_order_ids: list[str] = field(default_factory=list)
     """Every client order id it has had while open, oldest first: an amendment may change it."""
@@ -93,5 +125,5 @@ class Order:
 
     @property
     def rank(self) -> tuple[Decimal, int]:
-        """Sorts a side of the book: best price first, then oldest."""
-        return (-self.price if self.side == "BUY" else self.price, self.order_id)
+        """Sorts a side of the book: best price first, then who came first."""
+        return (-self.price if self.side == "BUY" else self.price, self.queued)

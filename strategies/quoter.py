@@ -8,8 +8,7 @@ import ssl
 from decimal import Decimal
 from typing import Final
 
-from strategies.credentials import Credentials
-from strategies.instruments import Instrument
+from strategies.dialect import Trader
 from strategies.position import Side
 from strategies.strategy import Order, Strategy
 
@@ -24,19 +23,10 @@ CANCEL_ONE: Final = 0.25
 class RandomQuoter(Strategy):
     """Acts about `rate` times a second; everything it does follows from `seed` and from the market."""
 
-    def __init__(
-        self,
-        name: str,
-        instrument: Instrument,
-        credentials: Credentials,
-        url: str,
-        rate: float,
-        seed: int,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        super().__init__(name, instrument, credentials, url, tls)
+    def __init__(self, trader: Trader, url: str, rate: float, seed: int, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(trader, url, tls)
         self.rate = rate
-        self.rng = random.Random(f"{name} {seed}")
+        self.rng = random.Random(f"{self.name} {seed}")
 
     async def trade(self) -> None:
         """Act, wait, act again."""
@@ -66,7 +56,8 @@ class RandomQuoter(Strategy):
         elif action == "amend" and working:
             order = self.rng.choice(working)
             quantity = self.instrument.to_lot((order.filled + order.quantity) / 2)
-            await self.amend(order, quantity, keep_id=self.rng.random() < 0.5)
+            price = self._price(order.side, self.rng.choice((-1, 1, 2))) if self.rng.random() < 0.5 else None
+            await self.amend(order, quantity, price, keep_id=self.rng.random() < 0.5)
         else:
             await self.place(side, self._quantity(), self._price(side, self.rng.choice((-1, 0, 0, 0, 1, 2, 3))))
 

@@ -1,9 +1,10 @@
 """A hundred strategies against an exchange that is already there:
 
-    python -m strategies.run --url ws://127.0.0.1:9443 --assets 100 --rate 1.5 --seconds 60 --seed 7
+    python -m strategies.run --venue okx --url ws://127.0.0.1:9443 --assets 100 --rate 1.5 --seconds 60 --seed 7
 
 Each asset has a strategy with an account of its own. One asset in ten has a second strategy on the same account, which now
-and then trades with the first, and a watcher on the account's older user stream: their fills are seen three times.
+and then trades with the first, and, where the venue has such, a watcher on the account's older user stream: their fills are
+seen two or three times.
 With --tls-url, every second strategy and watcher goes there instead.
 """
 
@@ -26,9 +27,11 @@ from pathlib import Path
 from websockets.exceptions import WebSocketException
 
 from strategies.credentials import Credentials
-from strategies.feeds import SYMBOLS_A_SOCKET, Watcher, batches, market_feed
+from strategies.dialect import Watcher
+from strategies.dialects import DEFAULT, DIALECTS
+from strategies.feeds import batches, market_feed
 from strategies.instruments import instruments
-from strategies.options import add_market_options, add_strategy_options
+from strategies.options import add_market_options, add_strategy_options, add_venue_option
 from strategies.quoter import RandomQuoter
 from strategies.strategy import Counts
 from strategies.tls import SecureUrl, client_context
@@ -60,54 +63,54 @@ class Summary:
         )
 
 
-def crew(
-    url: str, assets: int, rate: float, seed: int, secure: SecureUrl | None = None
-) -> tuple[list[RandomQuoter], list[Watcher]]:
-    """The strategies and watchers of a run; every second one goes to `secure`, if there is one."""
-    rng = random.Random(f"crew {seed}")
-    plain: tuple[str, ssl.SSLContext | None] = (url, None)
-    doors, watcher_doors = itertools.cycle([plain, secure or plain]), itertools.cycle([plain, secure or plain])
-    strategies, watchers = [], []
-    for number, instrument in enumerate(instruments(assets, seed)):
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Where to trade, and what: `assets` and `seed` as the exchange has them."""
+
+    url: str
+    assets: int
+    seed: int
+    venue: str = DEFAULT
+    secure: SecureUrl | None = None
+    """Where every second strategy and watcher goes instead."""
+
+
+def crew(market: Market, rate: float) -> tuple[list[RandomQuoter], list[Watcher]]:
+    """The strategies and watchers of a run."""
+    dialect, seed = DIALECTS[market.venue], market.seed
+    rng = random.Random(f"crew {seed} {market.venue}")
+    plain: tuple[str, ssl.SSLContext | None] = (market.url, None)
+    doors, watcher_doors = (itertools.cycle([plain, market.secure or plain]) for _ in range(2))
+    strategies: list[RandomQuoter] = []
+    watchers: list[Watcher | None] = []
+    for number, instrument in enumerate(instruments(market.assets, seed, dialect.quote, dialect.symbol)):
         credentials = Credentials.invent(rng)
         names = [f"s{number:03d}"]
         if number % SHARED_EVERY == 0:
             names.append(f"s{number:03d}b")
             door, tls = next(watcher_doors)
-            watchers.append(Watcher(door, credentials, number % (2 * SHARED_EVERY) == 0, tls))
+            watchers.append(dialect.watcher(door, credentials, number // SHARED_EVERY, tls))
         for name in names:
             door, tls = next(doors)
-            strategies.append(RandomQuoter(name, instrument, credentials, door, rate, seed, tls))
-    return strategies, watchers
+            strategies.append(RandomQuoter(dialect.trader(name, instrument, credentials), door, rate, seed, tls))
+    return strategies, [watcher for watcher in watchers if watcher]
 
 
 async def trade(
-    url: str,
-    assets: int,
-    rate: float,
-    seconds: float,
-    seed: int,
-    stop: asyncio.Event,
-    before_leaving: Callable[[], None],
-    secure: SecureUrl | None = None,
+    markets: Sequence[Market], rate: float, seconds: float, stop: asyncio.Event, before_leaving: Callable[[], None]
 ) -> Summary:
-    """Run a crew for so many seconds, or until `stop`; `before_leaving` is called when all have ceased to trade.
+    """Run crews for so many seconds, or until `stop`; `before_leaving` is called when all have ceased to trade.
 
     Raises `OSError` or `websockets.exceptions.WebSocketException` if the exchange cannot be reached.
     """
     began = time.process_time()
-    strategies, watchers = crew(url, assets, rate, seed, secure)
-    by_symbol: dict[str, list[RandomQuoter]] = {}
-    for strategy in strategies:
-        by_symbol.setdefault(strategy.instrument.symbol, []).append(strategy)
-
-    def on_book(symbol: str, bid: Decimal, ask: Decimal) -> None:
-        for strategy in by_symbol[symbol]:
-            strategy.on_book(bid, ask)
-
-    jobs: list[Coroutine[None, None, None]] = [strategy.run() for strategy in strategies]
-    jobs += [watcher.run() for watcher in watchers]
-    jobs += [market_feed(url, symbols, on_book) for symbols in batches(list(by_symbol), SYMBOLS_A_SOCKET)]
+    strategies: list[RandomQuoter] = []
+    jobs: list[Coroutine[None, None, None]] = []
+    for market in markets:
+        traders, watchers = crew(market, rate)
+        strategies += traders
+        jobs += _feeds(market, traders)
+        jobs += [strategy.run() for strategy in traders] + [watcher.run() for watcher in watchers]
     work: asyncio.Future[object] = asyncio.ensure_future(asyncio.gather(*jobs))
     stopping: asyncio.Future[object] = asyncio.ensure_future(stop.wait())
     try:
@@ -126,6 +129,20 @@ async def trade(
     counts = Counts(*map(sum, zip(*(astuple(strategy.counts) for strategy in strategies), strict=True)))
     median = statistics.median(times) if times else float("nan")
     return Summary(len(strategies), counts, median, time.process_time() - began)
+
+
+def _feeds(market: Market, strategies: Sequence[RandomQuoter]) -> list[Coroutine[None, None, None]]:
+    """The sockets that tell `strategies` the best prices."""
+    by_symbol: dict[str, list[RandomQuoter]] = {}
+    for strategy in strategies:
+        by_symbol.setdefault(strategy.instrument.symbol, []).append(strategy)
+
+    def on_book(symbol: str, bid: Decimal, ask: Decimal) -> None:
+        for strategy in by_symbol[symbol]:
+            strategy.on_book(bid, ask)
+
+    feed = DIALECTS[market.venue].feed
+    return [market_feed(market.url, feed(), symbols, on_book) for symbols in batches(list(by_symbol), feed.symbols_a_socket)]
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -147,8 +164,8 @@ def _trust(text: str) -> ssl.SSLContext:
 async def _main(options: argparse.Namespace) -> Summary:
     stop = stop_on_signals()
     secure = SecureUrl(options.tls_url, options.certificate) if options.tls_url else None
-    market = (options.assets, options.rate, options.seconds, options.seed)
-    return await trade(options.url, *market, stop, lambda: None, secure)
+    market = Market(options.url, options.assets, options.seed, options.venue, secure)
+    return await trade([market], options.rate, options.seconds, stop, lambda: None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--url", default="ws://127.0.0.1:9443", help="of the exchange, without a path (%(default)s)")
     parser.add_argument("--tls-url", help="the same with TLS, for every second strategy, as wss://127.0.0.1:9444")
     parser.add_argument("--certificate", type=_trust, metavar="FILE", help="that the exchange wrote (--certificate)")
+    add_venue_option(parser)
     add_market_options(parser)
     add_strategy_options(parser)
     options = parser.parse_args(arguments)

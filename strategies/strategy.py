@@ -11,26 +11,24 @@ Subclass `Strategy`, override the hooks you care about, and trade in `trade`:
         def on_fill(self, order: Order, quantity: Decimal, price: Decimal) -> None:
             print(self.position)
 
-Requests and events: binance-spot-api-docs, web-socket-api.md and user-data-stream.md.
+What goes over the wire is its venue's dialect: the `Trader` that it is given.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import ssl
 import time
 from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from strategies.credentials import Credentials
-from strategies.instruments import Instrument
+from strategies.dialect import Action, Answer, Change, Execution, Ready, Request, Say, Trader
 from strategies.position import Position, Side
 
 OPEN: Final = ("PENDING_NEW", "NEW", "PARTIALLY_FILLED")
@@ -78,20 +76,18 @@ class Counts:
 class Sent:
     """A request under way."""
 
-    method: str
+    action: Action
     at: float
-    order: Order | None = None
+    order: Order
 
 
 class Strategy:
     """Trades one instrument on one account over one websocket; `tls` is the context of a `wss` url."""
 
-    def __init__(
-        self, name: str, instrument: Instrument, credentials: Credentials, url: str, tls: ssl.SSLContext | None = None
-    ) -> None:
-        self.name = name
-        self.instrument = instrument
-        self.credentials = credentials
+    def __init__(self, trader: Trader, url: str, tls: ssl.SSLContext | None = None) -> None:
+        self.trader = trader
+        self.name = trader.name
+        self.instrument = trader.instrument
         self.url = url
         self.tls = tls
         self.orders: dict[str, Order] = {}
@@ -105,8 +101,6 @@ class Strategy:
         self._socket: ClientConnection | None = None
         self._trading: asyncio.Task[None] | None = None
         self._sent: dict[str, Sent] = {}
-        self._last_id = 0
-        self._started = f"{time.time_ns() // 1_000_000:x}"
 
     # --- hooks ------------------------------------------------------------------------------------------------------------
 
@@ -131,47 +125,46 @@ class Strategy:
     ) -> Order:
         """Send a new order; a `price` of None makes it a market order. What becomes of it comes to `on_order_update`."""
         order = self._new_order(side, quantity, price, type, time_in_force)
-        await self._request("order.place", self._order_params(order), order)
+        await self._request(self.trader.place(order))
         return order
 
     async def cancel(self, order: Order) -> None:
         """Ask for an order to be cancelled."""
-        params = {"symbol": self.instrument.symbol, "origClientOrderId": order.client_order_id}
-        await self._request("order.cancel", params, order)
+        await self._request(self.trader.cancel(order))
 
-    async def amend(self, order: Order, quantity: Decimal, *, keep_id: bool = True) -> None:
-        """Ask for a smaller quantity, keeping the place in the queue, and the client order id if so wished."""
-        params = {"symbol": self.instrument.symbol, "origClientOrderId": order.client_order_id, "newQty": str(quantity)}
-        if keep_id:
-            params["newClientOrderId"] = order.client_order_id
-        await self._request("order.amend.keepPriority", params, order)
+    async def amend(self, order: Order, quantity: Decimal, price: Decimal | None = None, *, keep_id: bool = True) -> None:
+        """Ask for another quantity, and price where the venue can; with less alone it keeps its place in the queue.
+
+        With `keep_id` it keeps its client order id, too, where the venue would change it.
+        """
+        await self._request(self.trader.amend(order, quantity, price, keep_id))
 
     async def replace(self, order: Order, quantity: Decimal, price: Decimal, *, type: str = "LIMIT") -> Order:
-        """Cancel an order and place another in one request; returns the new one."""
+        """Cancel an order and place another, in one request where the venue has such; returns the new one."""
         new = self._new_order(order.side, quantity, price, type, "GTC")
-        params = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": order.client_order_id}
-        await self._request("order.cancelReplace", params | self._order_params(new), new)
+        for request in self.trader.replace(order, new):
+            await self._request(request)
         return new
 
     # --- the socket -------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Connect, subscribe to the account's events and trade until `trade` returns or the connection ends.
+        """Connect, listen to the account's events and trade until `trade` returns or the connection ends.
 
-        Raises `OSError` or `websockets.exceptions.InvalidHandshake` if the exchange cannot be reached.
+        Raises `OSError` or `websockets.exceptions.InvalidHandshake` if the exchange cannot be reached, or does not let us in.
         """
-        async with connect(f"{self.url}/ws-api/v3", ssl=self.tls, proxy=None) as socket:
+        async with connect(self.url + self.trader.path, ssl=self.tls, proxy=None) as socket:
             self._socket = socket
-            await self._request("userDataStream.subscribe.signature", {})
-            self._trading = asyncio.create_task(self._trade())
+            await socket.send(self.trader.opening())
             try:
                 async for text in socket:
-                    self._receive(json.loads(text))
+                    await self._receive(text)
             except ConnectionClosed:
                 pass  # the exchange has gone: so has the strategy
             finally:
-                self._trading.cancel()
-                await asyncio.wait([self._trading])
+                if self._trading:
+                    self._trading.cancel()
+                    await asyncio.wait([self._trading])
 
     async def rest(self) -> None:
         """Stop trading, stay connected, and wait a moment for the answers still under way."""
@@ -191,85 +184,85 @@ class Strategy:
             await self.trade()
             await self.close()
 
-    async def _request(self, method: str, params: dict[str, Any], order: Order | None = None) -> None:
+    async def _request(self, request: Request) -> None:
         if self._socket is None:
             raise RuntimeError(f"{self.name} is not connected")
-        request_id = f"{self.name}-{self._next()}"
-        self._sent[request_id] = Sent(method, time.perf_counter(), order)
-        await self._socket.send(json.dumps({"id": request_id, "method": method, "params": self.credentials.sign(params)}))
-
-    def _next(self) -> int:
-        self._last_id += 1
-        return self._last_id
+        for key, (action, order) in request.awaits.items():
+            self._sent[key] = Sent(action, time.perf_counter(), order)
+        await self._socket.send(request.text)
 
     def _new_order(self, side: Side, quantity: Decimal, price: Decimal | None, type: str, time_in_force: str) -> Order:
-        client_id = f"{self.name}-{self._started}-{self._next()}"
+        client_id = self.trader.client_order_id()
         order = Order(client_id, side, "MARKET" if price is None else type, time_in_force, price, quantity)
         self.orders[client_id] = order
         self.counts.placed += 1
         return order
 
-    def _order_params(self, order: Order) -> dict[str, Any]:
-        params = {"symbol": self.instrument.symbol, "side": order.side, "type": order.type, "quantity": str(order.quantity)}
-        if order.price is not None:
-            params["price"] = str(order.price)
-        if order.type == "LIMIT":
-            params["timeInForce"] = order.time_in_force
-        return params | {"newClientOrderId": order.client_order_id, "newOrderRespType": "FULL"}
-
     # --- what comes in ----------------------------------------------------------------------------------------------------
 
-    def _receive(self, message: dict[str, Any]) -> None:
-        if "event" in message:
-            if message["event"]["e"] == "executionReport":
-                self._executed(message["event"])
-        elif (sent := self._sent.pop(message["id"], None)) is not None:
-            self._answered(sent, message)
+    async def _receive(self, text: str | bytes) -> None:
+        for heard in self.trader.hear(text):
+            if isinstance(heard, Change):
+                self._changed(heard)
+            elif isinstance(heard, Execution):
+                self._filled(heard)
+            elif isinstance(heard, Answer):
+                if (sent := self._sent.pop(heard.key, None)) is not None:
+                    self._answered(sent, heard.refusal)
+            elif isinstance(heard, Say) and self._socket:
+                await self._socket.send(heard.text)
+            elif isinstance(heard, Ready):
+                self._trading = asyncio.create_task(self._trade())
 
-    def _answered(self, sent: Sent, message: dict[str, Any]) -> None:
+    def _answered(self, sent: Sent, refusal: str) -> None:
         """An answer: of a new order only its failure matters, for its life is told by events."""
-        new = sent.method in ("order.place", "order.cancelReplace")
-        if message["status"] == 200:
+        new, order = sent.action == "place", sent.order
+        if not refusal:
             if new:
                 self.counts.acknowledged += 1
                 self.acknowledgements.append(time.perf_counter() - sent.at)
             return
         self.counts.rejected += 1
-        order, error = sent.order, message["error"]
-        if order is None:
-            raise RuntimeError(f"{self.name}: {sent.method} refused: {error['code']} {error['msg']}")
-        order.reason = f"{error['code']} {error['msg']}"
+        order.reason = refusal
         if new and order.is_open:
             order.status = "REJECTED"
             self._close(order)
         self.on_order_update(order)
 
-    def _executed(self, report: dict[str, Any]) -> None:
-        """An `executionReport`. Another strategy of the same account may have caused it: then it is not ours."""
-        order = self.orders.get(report["C"] or report["c"])
-        if order is None or report["s"] != self.instrument.symbol:
+    def _changed(self, change: Change) -> None:
+        """Another strategy of the same account may have caused it: then it is not ours."""
+        order = self.orders.get(change.client_order_id)
+        if order is None:
             return
-        execution = report["x"]
-        if execution == "REPLACED":
-            del self.orders[order.client_order_id]
-            order.client_order_id = report["c"]
-            self.orders[order.client_order_id] = order
+        if change.amended:
             self.counts.amended += 1
-        order.order_id, order.status = report["i"], report["X"]
-        order.quantity, order.filled = Decimal(report["q"]), Decimal(report["z"])
-        if execution == "TRADE":
-            quantity, price = Decimal(report["l"]), Decimal(report["L"])
-            self.position.fill(order.side, quantity, price, Decimal(report["n"]), report["N"])
-            self.counts.fills += 1
-            self.on_fill(order, quantity, price)
-        elif execution == "CANCELED":
+        if change.renamed:
+            del self.orders[order.client_order_id]
+            order.client_order_id = change.renamed
+            self.orders[order.client_order_id] = order
+        order.order_id, order.status = change.order_id, change.status
+        order.quantity, order.filled = change.quantity, change.filled
+        if change.price is not None:
+            order.price = change.price
+        if order.status == "CANCELED":
             self.counts.canceled += 1
-        elif execution == "EXPIRED":
-            order.reason = report.get("eR", "")
+        elif order.status == "EXPIRED":
+            order.reason = change.reason
             self.counts.expired += 1
         if not order.is_open:
             self._close(order)
         self.on_order_update(order)
+
+    def _filled(self, fill: Execution) -> None:
+        """A fill; that of a closed order may come after its end."""
+        order = self.orders.get(fill.client_order_id)
+        if order is None:
+            order = next((one for one in reversed(self.closed) if one.client_order_id == fill.client_order_id), None)
+        if order is None:
+            return
+        self.position.fill(order.side, fill.quantity, fill.price, fill.fee, fill.fee_asset)
+        self.counts.fills += 1
+        self.on_fill(order, fill.quantity, fill.price)
 
     def _close(self, order: Order) -> None:
         self.orders.pop(order.client_order_id, None)

@@ -26,7 +26,7 @@ from strategies.exchange import Exchange
 from strategies.instruments import instruments
 from strategies.options import ExchangeConfig
 from strategies.quoter import RandomQuoter
-from strategies.run import SHARED_EVERY, crew, trade
+from strategies.run import SHARED_EVERY, Market, crew, trade
 from strategies.strategy import Order
 from strategies.tls import SecureUrl, client_context
 
@@ -56,7 +56,9 @@ class Recording(RandomQuoter):
 async def one_strategy(config: ExchangeConfig, seconds: float) -> tuple[Recording, dict[str, Any]]:
     async with Exchange(config) as exchange:
         credentials = Credentials.invent(random.Random(SEED))
-        strategy = Recording("s", instruments(1, SEED)[0], credentials, exchange.url, 60, SEED)
+        dialect = exchange.venue.dialect
+        instrument = instruments(1, SEED, dialect.quote, dialect.symbol)[0]
+        strategy = Recording(dialect.trader("s", instrument, credentials), exchange.url, 60, SEED)
         strategy.fills, strategy.ended = [], {}
         running = asyncio.create_task(strategy.run())
         book = next(iter(exchange.venue.books.values()))
@@ -100,7 +102,8 @@ async def a_crew(compression: str, tls: bool) -> tuple[str, dict[str, Any], list
         secure = None
         if exchange.tls_url and exchange.certificate:
             secure = SecureUrl(exchange.tls_url, client_context(exchange.certificate))
-        _, watchers = crew(exchange.url, 12, 1, SEED, secure)
+        market = Market(exchange.url, 12, SEED, secure=secure)
+        _, watchers = crew(market, 1)
         watching = [asyncio.create_task(watcher.run()) for watcher in watchers]
         await asyncio.sleep(0.2)
         halted: list[asyncio.Task[None]] = []
@@ -108,7 +111,7 @@ async def a_crew(compression: str, tls: bool) -> tuple[str, dict[str, Any], list
         def halt() -> None:
             halted.append(asyncio.create_task(exchange.halt()))
 
-        summary = await trade(exchange.url, 12, 20, 1.5, SEED, asyncio.Event(), halt, secure)
+        summary = await trade([market], 20, 1.5, asyncio.Event(), halt)
         truth = exchange.truth()
         for task in watching:
             task.cancel()
@@ -189,9 +192,9 @@ def test_the_demo_runs_and_leaves_the_truth(tmp_path: Path) -> None:
     out, err = demo.communicate(timeout=30)
     assert (demo.returncode, err) == (0, "")
     first, strategies, exchange = out.splitlines()
-    assert first.startswith("demo: 5 assets at ws://127.0.0.1:")
+    assert first.startswith("demo: binance-spot, 5 assets at ws://127.0.0.1:")
     orders = json.loads(truth.read_text())["orders"]
-    assert f"exchange:   {len(orders)} orders, " in exchange
+    assert f"binance-spot: {len(orders)} orders, " in exchange
     assert "orders placed by 6 strategies" in strategies
 
 
@@ -201,7 +204,7 @@ def test_half_of_the_demo_goes_over_tls(tmp_path: Path) -> None:
     demo = start_demo("--seconds", "1", "--rate", "5", "--tls-port", "0", SSLKEYLOGFILE=str(keys))
     out, err = demo.communicate(timeout=30)
     assert (demo.returncode, err) == (0, "")
-    assert re.match(r"demo: 5 assets at ws://127\.0\.0\.1:\d+ and wss://127\.0\.0\.1:\d+, ", out)
+    assert re.match(r"demo: binance-spot, 5 assets at ws://127\.0\.0\.1:\d+ and wss://127\.0\.0\.1:\d+, ", out)
     assert keys.read_text().count("CLIENT_TRAFFIC_SECRET_0 ") == 3
 
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies.api import ApiSession
+from strategies.binance.api import ApiSession
+from strategies.binance.dialect import Binance
+from strategies.binance.streams import DepthFeed, StreamSession
 from strategies.credentials import Credentials
-from strategies.streams import DepthFeed, StreamSession
 from strategies.venue import Venue
 
 # Fields in the order of the documents: user-data-stream.md and web-socket-api.md.
@@ -55,7 +56,7 @@ class Client:
 
 @pytest.fixture
 def venue() -> Venue:
-    return Venue(assets=2, seed=4)
+    return Venue(Binance(), assets=2, seed=4)
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ def test_a_session_may_log_on_instead_of_signing(client: Client) -> None:
     assert fresh.ask("userDataStream.subscribe.signature")["error"]["code"] == -2035
     assert fresh.ask("session.logout")["result"]["apiKey"] is None
     fresh.session.close()
-    assert not fresh.venue.account(fresh.owner.api_key).sinks
+    assert not fresh.venue.account(fresh.owner.api_key).is_heard
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ methods = st.sampled_from(("order.place", "order.cancel", "order.cancelReplace",
 @settings(max_examples=100, deadline=None)
 @given(methods | st.just("userDataStream.unsubscribe") | st.text(max_size=5), st.dictionaries(names, values))
 def test_nonsense_gets_an_error_not_an_exception(method: str, params: dict[str, Any]) -> None:
-    client = Client(Venue(1, 1), Credentials.invent(random.Random(3)))
+    client = Client(Venue(Binance(), 1, 1), Credentials.invent(random.Random(3)))
     for change in ({}, {"symbol": client.symbol}):
         signed = client.owner.sign({}) | {"side": "BUY", "type": "LIMIT", "quantity": "1", "price": "1"} | params | change
         client.session.handle(json.dumps({"id": 1, "method": method, "params": signed}), False)
@@ -248,8 +249,8 @@ def test_nonsense_gets_an_error_not_an_exception(method: str, params: dict[str, 
 @pytest.mark.parametrize("text", ["", "[]", "{", b"\xff", '{"params": 3}', "[" * 100_000])
 def test_what_is_no_request_is_said_to_be_none(text: str | bytes) -> None:
     inbox: list[str] = []
-    ApiSession(Venue(1, 1), inbox.append).handle(text, False)
-    StreamSession(Venue(1, 1), inbox.append, combined=False).handle(text)
+    ApiSession(Venue(Binance(), 1, 1), inbox.append).handle(text, False)
+    StreamSession(Venue(Binance(), 1, 1), inbox.append, combined=False).handle(text)
     api, stream = map(json.loads, inbox)
     assert api["error"]["code"] == -1135
     assert stream["code"] == 3
@@ -276,7 +277,7 @@ def test_market_streams_start_and_stop(venue: Venue, client: Client) -> None:
 
 
 def test_depth_events_rebuild_the_book(venue: Venue, client: Client) -> None:
-    feed, inbox = DepthFeed(venue, "@depth"), []
+    feed, inbox = DepthFeed(venue, "depth"), []
     StreamSession(venue, lambda text: inbox.append(json.loads(text)), combined=False).subscribe(
         [f"{client.symbol.lower()}@depth"]
     )

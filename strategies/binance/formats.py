@@ -7,22 +7,13 @@ integer ms since the epoch; the order of the fields is the documents'.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
 
 from strategies.accounts import ZERO, Account
-from strategies.orders import Fill, Order, Rejected, now_ms
-
-Json = dict[str, Any]
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def dumps(value: object) -> str:
-    """Compact JSON, as exchanges send it."""
-    return _encode(value)
+from strategies.binance.refusals import Failed
+from strategies.dialect import Json, dumps
+from strategies.orders import Fill, Order, now_ms
 
 
 def amount(value: Decimal) -> str:
@@ -78,13 +69,13 @@ def execution_report(order: Order, execution: str, fill: Fill | None, original_c
     report["V"] = "NONE"
     if order.expiry_reason:
         report["eR"] = order.expiry_reason
-    return _encode(report)
+    return dumps(report)
 
 
 def account_position(account: Account, assets: Iterable[str]) -> str:
     """`outboundAccountPosition`: free and locked balance of the assets that have moved."""
     balances = [{"a": a, "f": amount(account.free[a]), "l": amount(account.locked[a])} for a in assets]
-    return _encode({"e": "outboundAccountPosition", "E": now_ms(), "u": now_ms(), "B": balances})
+    return dumps({"e": "outboundAccountPosition", "E": now_ms(), "u": now_ms(), "B": balances})
 
 
 # --- WebSocket API --------------------------------------------------------------------------------------------------------
@@ -95,7 +86,7 @@ def response(request_id: object, result: object, limits: list[Json] | None) -> s
     message: Json = {"id": request_id, "status": 200, "result": result}
     if limits is not None:
         message["rateLimits"] = limits
-    return _encode(message)
+    return dumps(message)
 
 
 def error(request_id: object, status: int, code: int, text: str, limits: list[Json] | None, data: Json | None = None) -> str:
@@ -106,12 +97,12 @@ def error(request_id: object, status: int, code: int, text: str, limits: list[Js
     message: Json = {"id": request_id, "status": status, "error": failure}
     if limits is not None:
         message["rateLimits"] = limits
-    return _encode(message)
+    return dumps(message)
 
 
-def refusal(rejected: Rejected) -> Json:
+def refusal(failed: Failed) -> Json:
     """A refusal inside a cancel-replace response."""
-    return {"code": rejected.code, "msg": rejected.message}
+    return {"code": failed.code, "msg": failed.message}
 
 
 def placed(order: Order, response_type: str) -> Json:
@@ -204,16 +195,16 @@ def _state(order: Order) -> Json:
 def book_ticker(symbol: str, update_id: int, bid: tuple[Decimal, Decimal], ask: tuple[Decimal, Decimal]) -> str:
     """`<symbol>@bookTicker`: best bid and ask as (price, quantity)."""
     top = {"b": amount(bid[0]), "B": amount(bid[1]), "a": amount(ask[0]), "A": amount(ask[1])}
-    return _encode({"u": update_id, "s": symbol, **top})
+    return dumps({"u": update_id, "s": symbol, **top})
 
 
 def trade(symbol: str, trade_id: int, price: Decimal, quantity: Decimal, at: int, buyer_is_maker: bool) -> str:
     """`<symbol>@trade`: one trade between anybody."""
     what = {"t": trade_id, "p": amount(price), "q": amount(quantity), "T": at, "m": buyer_is_maker, "M": True}
-    return _encode({"e": "trade", "E": now_ms(), "s": symbol, **what})
+    return dumps({"e": "trade", "E": now_ms(), "s": symbol, **what})
 
 
 def depth_update(symbol: str, first: int, last: int, bids: Mapping[Decimal, Decimal], asks: Mapping[Decimal, Decimal]) -> str:
     """`<symbol>@depth`: levels that changed since the last one, with their new quantity; 0 removes the level."""
     sides = {key: [[amount(p), amount(q)] for p, q in levels.items()] for key, levels in (("b", bids), ("a", asks))}
-    return _encode({"e": "depthUpdate", "E": now_ms(), "s": symbol, "U": first, "u": last, **sides})
+    return dumps({"e": "depthUpdate", "E": now_ms(), "s": symbol, "U": first, "u": last, **sides})

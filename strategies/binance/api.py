@@ -9,23 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from strategies import formats
-from strategies.accounts import Account
-from strategies.formats import Json
-from strategies.limits import RateLimits
-from strategies.orders import Order, Rejected, now_ms
-from strategies.params import api_key, client_id, decimal, order_request, signed_key, which_order
+from strategies.accounts import Account, make_key
+from strategies.binance import formats
+from strategies.binance.limits import RateLimits
+from strategies.binance.params import api_key, client_id, decimal, order_request, signed_key, which_order
+from strategies.binance.refusals import REASONS, UNKNOWN_TO_AMEND, Failed, failed
+from strategies.binance.streams import EVENTS
+from strategies.dialect import Json
+from strategies.orders import Order, Refusal, Rejected, now_ms
 from strategies.venue import Venue
 
 
-class PartlyFailed(Exception):
+class PartlyFailed(Failed):
     """A cancel-replace of which at least one half failed: status, error code, message, and both halves."""
 
     def __init__(self, status: int, code: int, message: str, data: Json) -> None:
-        super().__init__(message)
+        super().__init__(code, message)
         self.status = status
-        self.code = code
-        self.message = message
         self.data = data
 
 
@@ -88,15 +88,17 @@ class ApiSession:
         symbol = params.get("symbol")
         symbols = (symbol,) if isinstance(symbol, str) and symbol in self.venue.books else ()
         if isinstance(params.get("signature"), str):
-            self.venue.signatures.append(params["signature"])
+            self.venue.secrets.append(params["signature"])
         try:
             return formats.response(request_id, handler(params), limits), symbols
-        except Rejected as refused:
-            self.venue.refused(request_id, method, params, refused.code, refused.message)
-            return formats.error(request_id, 400, refused.code, refused.message, limits), symbols
-        except PartlyFailed as failed:
-            self.venue.refused(request_id, method, params, failed.code, failed.message)
-            return formats.error(request_id, failed.status, failed.code, failed.message, limits, failed.data), symbols
+        except Rejected as rejected:
+            error = failed(rejected.why)
+        except Failed as refused:
+            error = refused
+        names = (params.get("apiKey"), params.get("symbol"), params.get("newClientOrderId"))
+        self.venue.refused(request_id, method, *names, error.code, error.message)
+        status, data = (error.status, error.data) if isinstance(error, PartlyFailed) else (400, None)
+        return formats.error(request_id, status, error.code, error.message, limits, data), symbols
 
     # --- trading -------------------------------------------------------------------------------------------------------
 
@@ -113,19 +115,29 @@ class ApiSession:
     def _cancel(self, params: Json) -> object:
         book, account = self.venue.book(params.get("symbol")), self._account(params)
         which = which_order(params, "orderId", "origClientOrderId")
-        return formats.canceled(*book.cancel(account, *which, client_id(params, "newClientOrderId")))
+        return formats.canceled(*book.cancel(account, *which, self._client_id(params, "newClientOrderId")))
+
+    def _client_id(self, params: Json, name: str) -> str:
+        """What a client order id becomes: what is asked for, else a made-up one (never the old one)."""
+        return client_id(params, name) or make_key(self.venue.rng)[:22]
 
     def _cancel_all(self, params: Json) -> object:
         book, account = self.venue.book(params.get("symbol")), self._account(params)
         ids = [order.order_id for order in book.by_id.values() if order.account is account]
         if not ids:
-            raise Rejected(-2011, "Unknown order sent.")
-        return [formats.canceled(*book.cancel(account, order_id, None, "")) for order_id in ids]
+            raise Rejected(Refusal.UNKNOWN)
+        return [formats.canceled(*book.cancel(account, order_id, None, make_key(self.venue.rng)[:22])) for order_id in ids]
 
     def _amend(self, params: Json) -> object:
         book, account = self.venue.book(params.get("symbol")), self._account(params)
         which = which_order(params, "orderId", "origClientOrderId")
-        amended = book.amend(account, *which, decimal(params, "newQty"), client_id(params, "newClientOrderId"))
+        quantity, new_id = decimal(params, "newQty"), self._client_id(params, "newClientOrderId")
+        try:
+            amended = book.amend(account, *which, quantity, new_client_id=new_id)
+        except Rejected as rejected:
+            if rejected.why is Refusal.UNKNOWN:
+                raise Failed(UNKNOWN_TO_AMEND, failed(rejected.why).message) from None
+            raise
         return formats.amended(*amended, book.execution_id)
 
     def _cancel_replace(self, params: Json) -> object:
@@ -133,23 +145,23 @@ class ApiSession:
         book, account = self.venue.book(params.get("symbol")), self._account(params)
         request = order_request(params)
         which = which_order(params, "cancelOrderId", "cancelOrigClientOrderId")
-        canceled_id = client_id(params, "cancelNewClientOrderId")
+        canceled_id = self._client_id(params, "cancelNewClientOrderId")
         book.check(account, request)
         data: Json = {"cancelResult": "SUCCESS", "newOrderResult": "SUCCESS"}
         try:
             data["cancelResponse"] = formats.canceled(*book.cancel(account, *which, canceled_id))
         except Rejected as refused:
-            data |= {"cancelResult": "FAILURE", "cancelResponse": formats.refusal(refused)}
+            data |= {"cancelResult": "FAILURE", "cancelResponse": formats.refusal(failed(refused.why))}
             if params.get("cancelReplaceMode") != "ALLOW_FAILURE":
                 data |= {"newOrderResult": "NOT_ATTEMPTED", "newOrderResponse": None}
                 raise PartlyFailed(400, -2022, "Order cancel-replace failed.", data) from None
         try:
             data["newOrderResponse"] = _placed(book.place(account, request), params)
         except Rejected as refused:
-            data |= {"newOrderResult": "FAILURE", "newOrderResponse": formats.refusal(refused)}
+            data |= {"newOrderResult": "FAILURE", "newOrderResponse": formats.refusal(failed(refused.why))}
             if data["cancelResult"] == "FAILURE":
                 raise PartlyFailed(400, -2022, "Order cancel-replace failed.", data) from None
-            book.reject(account, request, refused.reason)
+            book.reject(account, request, REASONS.get(refused.why, "NONE"))
         if "FAILURE" in (data["cancelResult"], data["newOrderResult"]):
             raise PartlyFailed(409, -2021, "Order cancel-replace partially failed.", data)
         return data
@@ -178,7 +190,7 @@ class ApiSession:
     def _subscribe(self, params: Json) -> object:
         account = self._account(params)
         if any(owner is account for owner, _ in self.subscriptions.values()):
-            raise Rejected(-2035, "User Data Stream subscription already active.")
+            raise Failed(-2035, "User Data Stream subscription already active.")
         number = self.next_subscription
         self.next_subscription += 1
 
@@ -186,16 +198,16 @@ class ApiSession:
             self.send(f'{{"subscriptionId":{number},"event":{event}}}')
 
         self.subscriptions[number] = (account, sink)
-        account.sinks.append(sink)
+        account.sinks[EVENTS].append(sink)
         return {"subscriptionId": number}
 
     def _unsubscribe(self, params: Json) -> object:
         wanted = params.get("subscriptionId")
         if wanted is not None and (not isinstance(wanted, int) or wanted not in self.subscriptions):
-            raise Rejected(-2036, "User Data Stream subscription not active.")
+            raise Failed(-2036, "User Data Stream subscription not active.")
         for number in [wanted] if wanted is not None else list(self.subscriptions):
             account, sink = self.subscriptions.pop(number)
-            account.sinks.remove(sink)
+            account.sinks[EVENTS].remove(sink)
         return {}
 
     def _start_stream(self, params: Json) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from strategies.formats import Json
+from strategies.dialect import Json
 from strategies.orders import now_ms
 
 _ORDERS_PER_10_SECONDS: Final = 100
