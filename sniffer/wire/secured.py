@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from sniffer.model import Sender
 from sniffer.wire.keylog import KeyLog
+from sniffer.wire.pair import Delivery
 from sniffer.wire.stream import End, Item, time_of
 from sniffer.wire.tls.layer import Plaintext, TlsLayer
-from sniffer.wire.tls.reader import DAMAGED, NO_LINE, NOT_SEEN, NOT_SEEN_TLS12
+from sniffer.wire.tls.reasons import DAMAGED, NO_LINE, NOT_SEEN, NOT_SEEN_TLS12
 
 if TYPE_CHECKING:
-    from sniffer.wire.conversation import Conversation, Delivery, Waiting
+    from sniffer.wire.conversation import Conversation, Waiting
 
 NO_KEY_LOG: Final = "TLS, and no key log is read"
 _HANDSHAKE_BYTES: Final = 1 << 14

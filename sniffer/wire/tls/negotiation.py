@@ -106,12 +106,12 @@ class Negotiation:
         self.progress += 1
         if hello is None or len(self.clients) >= _MAX_HANDSHAKES:
             self._refuse("the client's hello is malformed" if hello is None else "too many renegotiations")
-        elif self.retried and len(self.clients) == 1 and not self.servers:
-            self.clients[0] = hello
+        elif self.retried and len(self.clients) == 1:
+            self.clients[0] = hello._replace(random=self.clients[0].random)  # the same (RFC 8446 section 4.1.2)
         else:
             self.clients.append(hello)
         if hello is not None and len(self.clients) == 1:
-            self.sni, self.client_random = hello.sni, hello.random
+            self.sni, self.client_random = hello.sni, self.clients[0].random
 
     def server_hello(self, hello: ServerHello | None) -> None:
         """A ServerHello, or a request for another ClientHello; None: it does not parse."""

@@ -15,18 +15,32 @@ hello, and the key log.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from sniffer.config import Limits
 from sniffer.model import Sender
 from sniffer.wire.losses import LossLedger
-from sniffer.wire.stream import CAPTURE_ENDED, Data, End, Gap, Item
+from sniffer.wire.stream import Data, End, Gap, Item
 from sniffer.wire.tls.negotiation import Negotiation, Stage
 from sniffer.wire.tls.progress import Progress, Turn
 from sniffer.wire.tls.protection import APPLICATION_DATA, HEAD, MAX_BODY_12, Opener
-from sniffer.wire.tls.records import PendingRecord
+from sniffer.wire.tls.reasons import (
+    AFTER_CLOSE,
+    BETWEEN,
+    BEYOND,
+    DAMAGED,
+    NO_HEAD,
+    NO_LINE,
+    NOT_FITTING,
+    NOT_SEEN,
+    NOT_SEEN_TLS12,
+    REJECTED,
+    TORN,
+    UNPROVED,
+    cut_off,
+)
+from sniffer.wire.tls.records import HeldItems, PendingRecord
 from sniffer.wire.tls.recovery import Recovery
 from sniffer.wire.tls.search import Budget, Search
 
@@ -38,22 +52,6 @@ _FATAL: Final = 2
 _CLOSE_NOTIFY: Final = 0
 _USER_CANCELED: Final = 90
 _NO_RENEGOTIATION: Final = 100
-
-TORN: Final = "TLS record torn by a gap"
-UNPROVED: Final = "TLS record that its tag does not prove"
-NO_HEAD: Final = "not a TLS record"
-BETWEEN: Final = "between a gap and the next proved TLS record"
-BEYOND: Final = "the TLS sequence number lies beyond the search"
-REJECTED: Final = "early data that the server rejected"
-AFTER_CLOSE: Final = "after the end of the TLS connection"
-NOT_SEEN: Final = "TLS handshake not seen (joined in the middle), and no secret of the key log fits"
-NOT_SEEN_TLS12: Final = "TLS 1.2 handshake not seen: without it the key log's secrets give no keys"
-DAMAGED: Final = "TLS handshake not seen whole, and no secret of the key log fits"
-NO_LINE: Final = "no key log line for this client random"
-NOT_FITTING: Final = "the key log's secrets for this client random do not fit"
-
-_ITEM_COST: Final = 150
-"""Memory of an item that is held, beside its bytes."""
 
 
 class SideReader:
@@ -73,8 +71,7 @@ class SideReader:
         self._search: Search | None = None
         self._dormant: str | None = None  # the search holds nothing until the key log says more, and why
         self._over: str | None = None
-        self._held: deque[Item] = deque()
-        self._held_cost = 0
+        self._held = HeldItems()
         self._offset = 0  # of the plaintext
         self._out: list[Item] = []
 
@@ -84,7 +81,7 @@ class SideReader:
     def held_bytes(self) -> int:
         """Memory held for what cannot be read yet, about."""
         search = self._search.held_bytes if self._search is not None else 0
-        return self._held_cost + search + len(self._record.data) + self._progress.held_bytes
+        return self._held.cost + search + len(self._record.data) + self._progress.held_bytes
 
     @property
     def waiting(self) -> bool:
@@ -122,7 +119,7 @@ class SideReader:
         """The plaintext that `items` bring forth."""
         out = self._out = []
         if self._held:
-            self._hold(items)
+            self._held.put(items)
         else:
             record = self._record
             for number, item in enumerate(items):
@@ -134,7 +131,7 @@ class SideReader:
                         continue
                     item = (start + at, time, data[at:])
                 if not self._item(item) or self._held:
-                    self._hold(items[number + 1 :])
+                    self._held.put(items[number + 1 :])
                     break
         self._drain()
         return out
@@ -175,7 +172,7 @@ class SideReader:
                     self._dormant = reason
             if not self._held:
                 break
-            item = self._take_held()
+            item = self._held.take()
             if isinstance(item, tuple):
                 lost.append(item)
             elif isinstance(item, End):
@@ -193,25 +190,10 @@ class SideReader:
             self._search = None
         self._lose(self._record.chunks(), reason)
 
-    # --- what is held ----------------------------------------------------------------------------------------------------
-
-    def _hold(self, items: Iterable[Item]) -> None:
-        for item in items:
-            self._held.append(item)
-            self._held_cost += _cost(item)
-
-    def _hold_first(self, items: Sequence[Item]) -> None:
-        for item in reversed(items):
-            self._held.appendleft(item)
-            self._held_cost += _cost(item)
-
-    def _take_held(self) -> Item:
-        item = self._held.popleft()
-        self._held_cost -= _cost(item)
-        return item
+    # --- items -----------------------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        while self._held and self._item(self._take_held()):
+        while self._held and self._item(self._held.take()):
             pass
 
     def _item(self, item: Item) -> bool:
@@ -228,7 +210,7 @@ class SideReader:
             rest = (offset + at, time, data[at:])
             if self._over is None and not self._may_go_on():
                 if at < size:
-                    self._hold_first([rest])
+                    self._held.put_first([rest])
                 return at == size
             if self._search is not None:
                 self._find_in(self._search, rest)
@@ -337,7 +319,7 @@ class SideReader:
 
     def _gap(self, gap: Gap) -> bool:
         if self._over is None and not self._may_go_on():
-            self._hold_first([gap])
+            self._held.put_first([gap])
             return False
         if self._over is not None:
             return True
@@ -393,7 +375,7 @@ class SideReader:
         self._negotiation.proved(found.candidate)
         if self._progress.deaf or self._progress.stage is Stage.APPLICATION:
             self._give_up_extensions()
-        self._hold_first(found.chunks)
+        self._held.put_first(found.chunks)
         return True
 
     def _give_up_extensions(self) -> None:
@@ -403,7 +385,7 @@ class SideReader:
 
     def _run_ends(self, item: Gap | End) -> bool:
         """A gap or the end comes while the place is not known: what is held is all that there is to find it in."""
-        self._hold_first([item])
+        self._held.put_first([item])
         if not self._may_go_on():
             return False
         search = self._search
@@ -412,7 +394,7 @@ class SideReader:
         worth_holding = search.has_data or isinstance(item, End)
         if worth_holding and self._dormant is None and self._recovery.may_get_keys(search):
             return False
-        self._take_held()
+        self._held.take()
         self._lose(search.drop(), BEYOND if search.beyond else search.reason)
         if isinstance(item, End):
             return self._pass_end(item)
@@ -428,17 +410,17 @@ class SideReader:
             self._negotiation.hello_lost(self.sender)
         if self._over is None:
             if not self._may_go_on():
-                self._hold_first([end])
+                self._held.put_first([end])
                 return False
             if self._opener is not None and self._record.data:  # cut off, or its length is damaged
-                self._lose_place(self._record.offset, _inside(end))
+                self._lose_place(self._record.offset, cut_off(end))
             if self._search is not None and self._search.held_bytes:
                 return self._run_ends(end)
         return self._pass_end(end)
 
     def _pass_end(self, end: End) -> bool:
-        self._lose(self._record.chunks(), _inside(end))
-        if self._search is not None and self.proved and self._search.reason != _inside(end):
+        self._lose(self._record.chunks(), cut_off(end))
+        if self._search is not None and self.proved and self._search.reason != cut_off(end):
             self._out.append(Gap(self._offset, end.time, None, self._search.reason))
         self._over = self._over or self.unreadable_reason or AFTER_CLOSE  # as it was while there was a search
         self._search = None
@@ -465,12 +447,3 @@ class SideReader:
 def _is_bare(kind: int, body: bytes) -> bool:
     """ChangeCipherSpec, or an alert without protection. TLS 1.3 ignores both (RFC 8446 section 5): it proves nothing."""
     return (kind == CHANGE_CIPHER_SPEC and body == b"\1") or (kind == ALERT and len(body) == 2)
-
-
-def _inside(end: End) -> str:
-    ended = CAPTURE_ENDED if end.reason.startswith(CAPTURE_ENDED) else "connection ended"
-    return f"{ended} inside a TLS record"
-
-
-def _cost(item: Item) -> int:
-    return _ITEM_COST + (len(item[2]) if isinstance(item, tuple) else 0)

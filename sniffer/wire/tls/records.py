@@ -1,14 +1,54 @@
-"""A record under way: its bytes, and when they came."""
+"""What a reader holds: a record under way with the times of its bytes, and items that wait."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sniffer.wire.stream import Data, Item
 from sniffer.wire.tls.protection import HEAD
 
+_ITEM_COST: Final = 150
+"""Memory of an item, beside its bytes."""
 _MAX_MARKS: Final = 256
 """Segments whose times are told apart within one record; a flood of one-byte segments must not cost 100 bytes each."""
+
+
+class HeldItems:
+    """Items that wait for something, first in, first out."""
+
+    __slots__ = ("_items", "cost")
+
+    def __init__(self) -> None:
+        self.cost = 0
+        """Memory, about."""
+        self._items: deque[Item] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, items: Iterable[Item]) -> None:
+        """Behind all others."""
+        for item in items:
+            self._items.append(item)
+            self.cost += _cost(item)
+
+    def put_first(self, items: Sequence[Item]) -> None:
+        """Before all others, in their own order."""
+        for item in reversed(items):
+            self._items.appendleft(item)
+            self.cost += _cost(item)
+
+    def take(self) -> Item:
+        """The first."""
+        item = self._items.popleft()
+        self.cost -= _cost(item)
+        return item
+
+
+def _cost(item: Item) -> int:
+    return _ITEM_COST + (len(item[2]) if isinstance(item, tuple) else 0)
 
 
 class PendingRecord:
