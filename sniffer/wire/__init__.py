@@ -5,6 +5,6 @@
                                       -> secured: tls -> conversation
 
 A layer is a plain object: a block of items in, a block out. It knows no neighbour; `conversation.py` composes the layers above
-TCP and swaps them when HTTP becomes a websocket, and what TLS protects is a conversation again. Damaged traffic is data, never an exception that leaves the engine:
-it becomes a gap, and a loss (`losses.py`).
+TCP and swaps them when HTTP becomes a websocket, and what TLS protects is a conversation again. Damaged traffic is data, never
+an exception that leaves the engine: it becomes a gap, and a loss (`losses.py`).
 """

@@ -6,10 +6,11 @@ import hashlib
 
 from sniffer.config import Limits
 from sniffer.model import Sender
-from sniffer.wire.conversation import Conversation, Delivery
+from sniffer.wire.conversation import Conversation
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.packet import ACK, FIN, RST, SYN, Segment, endpoints
+from sniffer.wire.pair import Delivery
 from sniffer.wire.side import CUT, Side
 from sniffer.wire.stream import CAPTURE_ENDED, Item, time_of
 

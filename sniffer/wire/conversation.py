@@ -17,21 +17,19 @@ from typing import Final
 
 from sniffer.config import Limits
 from sniffer.model import HttpHead, Sender, WireMessage
-from sniffer.wire.deflate import Deflate, Inflater, UnknownExtension, parse_extensions
+from sniffer.wire.deflate import UnknownExtension, parse_extensions
 from sniffer.wire.detect import CLIENT_HELLO, ENOUGH, SERVER_HELLO, Speech, begins_record, handshake_type, recognise
 from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header, without_port
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
+from sniffer.wire.pair import SENDERS, Delivery, WebSocketPair
 from sniffer.wire.secured import Secured
 from sniffer.wire.stream import CAPTURE_ENDED, End, Gap, Item, time_of
 from sniffer.wire.tls.layer import TlsLayer
-from sniffer.wire.websocket import WebSocketReader
 
-SENDERS: Final[tuple[Sender, Sender]] = ("client", "server")
 _MAX_WAITING: Final = 256
 """Segments that wait for earlier ones of the other side to settle."""
 
-Delivery = list[tuple[Sender, list[WireMessage]]]
 Waiting = tuple[int | None, int | None]
 """Wire time (ns) of the first byte of client and server that was captured and is not handed on yet; None: there is none."""
 
@@ -86,7 +84,7 @@ class Conversation:
         self._secured: Secured | None = None
         self._withheld: tuple[Sender, ...] = ()
         self._positions: dict[Sender, int] = positions if positions is not None else {"client": 0, "server": 0}
-        self._readers: dict[Sender, WebSocketReader] = {}
+        self._websocket: WebSocketPair | None = None
 
     @property
     def secured(self) -> Secured | None:
@@ -114,7 +112,7 @@ class Conversation:
         if self._secured is not None:
             return self._secured.held_bytes()
         held = self._http.held_bytes() if self._http is not None else 0
-        return held + sum(reader.buffered_bytes() for reader in self._readers.values())
+        return held + (self._websocket.held_bytes() if self._websocket is not None else 0)
 
     def feed(self, client: list[Item], server: list[Item], waiting: Waiting) -> Delivery:
         """The messages that become whole with these items, by sender and in each sender's order."""
@@ -126,8 +124,8 @@ class Conversation:
         out: Delivery = self._read_secured() if self.due else []
         while todo["client"] or todo["server"]:
             if self._stage is _Stage.WEBSOCKET:
-                out = self._read_websocket(out)
-            elif self._stage is _Stage.SECURED:
+                out += self._read_websocket()
+            elif self._stage is _Stage.SECURED and self._keylog is not None:
                 out += self._read_secured()
             elif self._stage is _Stage.OPAQUE:
                 self._count()
@@ -138,6 +136,8 @@ class Conversation:
                 item = todo[sender].pop(0)
                 if self._stage is _Stage.DETECT:
                     self._detect(sender, item)
+                elif self._stage is _Stage.SECURED:  # nothing is held for keys, so the other side's hello comes first or never
+                    self._read_secured(sender, item)
                 else:
                     self._converse(sender, item, out)
         for _, messages in out:
@@ -148,12 +148,7 @@ class Conversation:
         """(sender, position) of messages before which something of that sender was lost, since this was last asked."""
         if self._secured is not None:
             return self._secured.plain.take_holes()
-        found = []
-        for sender, reader in self._readers.items():
-            if reader.holes:
-                found += [(sender, position) for position in reader.holes]
-                reader.holes = []
-        return found
+        return self._websocket.take_holes() if self._websocket is not None else []
 
     def shed(self, time: int, reason: str) -> Delivery:
         """Give up what is held: a limit over all connections is passed. The messages that are read of it all the same."""
@@ -162,9 +157,8 @@ class Conversation:
             out = self._secured.shed(time, reason)
             for _, messages in out:
                 self.messages += len(messages)
-        for reader in self._readers.values():
-            if reader.buffered_bytes():
-                reader.feed([Gap(0, time, None, reason)])
+        if self._websocket is not None:
+            self._websocket.shed(time, reason)
         if self._http is not None and self._http.held_bytes():
             for name in SENDERS:
                 self._http.tear(name)
@@ -194,16 +188,20 @@ class Conversation:
 
     # --- stages ----------------------------------------------------------------------------------------------------------
 
-    def _read_websocket(self, out: Delivery) -> Delivery:
+    def _read_websocket(self) -> Delivery:
+        websocket, todo = self._websocket, self._todo
+        assert websocket is not None
         if self.unreadable_reason is not None and self._turns_out_tls():
-            return out
-        for sender in SENDERS:
-            if self._todo[sender]:
-                out.append((sender, self._readers[sender].feed(self._todo[sender])))
-                self._todo[sender].clear()
+            return []
+        out = websocket.feed(todo)
+        todo["client"], todo["server"] = [], []
         if self.roles_guessed and not self.messages:
-            out = self._check_roles(out)
-        if self.protocol != "ws" and any(reader.sends_masked is not None for reader in self._readers.values()):
+            swapped = websocket.swapped
+            if swapped is not None:
+                self.decide_roles(swapped)
+            if swapped:
+                out = [("server" if sender == "client" else "client", messages) for sender, messages in out]
+        if self.protocol != "ws" and websocket.proved:
             self.protocol, self.unreadable_reason = "ws", None
         return out
 
@@ -242,10 +240,7 @@ class Conversation:
         self.joined_midway = True
         self._stage = _Stage.WEBSOCKET
         self.unreadable_reason = "joined in the middle, and no websocket frame was proved"
-        for name in SENDERS:
-            self._readers[name] = WebSocketReader(
-                name, self._limits, self._ledger, position=self._positions[name], handshake_seen=False
-            )
+        self._websocket = WebSocketPair.joined_midway(self._limits, self._ledger, self._positions)
         self._http = None
         self._replay_detected()
 
@@ -332,17 +327,10 @@ class Conversation:
             return
         self.compression = extensions if deflate else None
         self._stage = _Stage.WEBSOCKET
-        for name in SENDERS:
-            inflater = self._inflater(deflate, name) if deflate else None
-            known = name == "server" or (self.upgrade_request is not None and not http.client_lost)
-            self._readers[name] = WebSocketReader(
-                name, self._limits, self._ledger, position=self._positions[name], inflater=inflater, boundary_known=known
-            )
-
-    def _inflater(self, deflate: Deflate, sender: Sender) -> Inflater:
-        if sender == "client":
-            return Inflater(deflate.client_takeover, deflate.client_window_bits, self._limits.message_bytes)
-        return Inflater(deflate.server_takeover, deflate.server_window_bits, self._limits.message_bytes)
+        known = self.upgrade_request is not None and not http.client_lost
+        self._websocket = WebSocketPair.agreed(
+            self._limits, self._ledger, self._positions, deflate, client_boundary_known=known
+        )
 
     # --- TLS -------------------------------------------------------------------------------------------------------------
 
@@ -353,7 +341,7 @@ class Conversation:
             self.decide_roles(hello == (CLIENT_HELLO if sender == "server" else SERVER_HELLO))
         self._stage = _Stage.SECURED
         self.protocol, self.unreadable_reason = "tls", None
-        self._readers.clear()
+        self._websocket = None
         joined_midway = self.joined_midway and hello != CLIENT_HELLO
         keylog = self._keylog
         plain = Conversation(
@@ -387,8 +375,8 @@ class Conversation:
         for sender in SENDERS:
             for item in self._todo[sender]:
                 if isinstance(item, tuple) and begins_record(item[2]):
-                    for reader in self._readers.values():
-                        reader.feed([Gap(item[0], item[1], None, "joined in the middle of TLS")])
+                    if self._websocket is not None:
+                        self._websocket.shed(item[1], "joined in the middle of TLS")
                     self._become_secured(sender, item[2][:ENOUGH])
                     return True
         return False
@@ -420,16 +408,6 @@ class Conversation:
 
     # --- roles -----------------------------------------------------------------------------------------------------------
 
-    def _check_roles(self, out: Delivery) -> Delivery:
-        """Only clients mask their frames (RFC 6455 section 5.1): proof of who is who where no SYN was seen."""
-        masked = {name: reader.sends_masked for name, reader in self._readers.items() if reader.sends_masked is not None}
-        if masked:
-            swapped = masked.get("client") is False or masked.get("server") is True
-            self.decide_roles(swapped)
-            if swapped:
-                return [("server" if sender == "client" else "client", messages) for sender, messages in out]
-        return out
-
     def decide_roles(self, swapped: bool) -> None:
         """It is known who is the client: the guess was right, or it was `swapped`."""
         self.roles_guessed, self.roles_swapped = False, swapped
@@ -439,10 +417,8 @@ class Conversation:
         for held in (self._detected, self._todo):
             held["client"], held["server"] = held["server"], held["client"]
         self._waiting = self._waiting[::-1]
-        if self._readers:
-            self._readers = {"client": self._readers["server"], "server": self._readers["client"]}
-            for name, reader in self._readers.items():
-                reader.sender = name
+        if self._websocket is not None:
+            self._websocket.swap()
 
 
 def _place(item: Item) -> tuple[bool, int]:

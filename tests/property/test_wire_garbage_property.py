@@ -54,7 +54,7 @@ def check_connection(connection: Connection, packet: int) -> None:
         assert len(stream._held) <= SMALL.reorder_segments
         assert len(stream.items) <= 2 * SMALL.reorder_segments
         assert len(side.doubtful) <= 8
-    for reader in connection.conversation._readers.values():
+    for reader in connection.conversation._websocket.readers.values() if connection.conversation._websocket else ():
         assert isinstance(reader, WebSocketReader)
         assert reader.buffered_bytes() <= 2 * SMALL.message_bytes + packet
     if connection.conversation._http is not None:
