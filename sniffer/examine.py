@@ -7,7 +7,18 @@ from operator import attrgetter
 from typing import Final
 
 from sniffer import exchanges
-from sniffer.exchanges.base import ALIASES, INSTRUMENTS, LOGIN, OTHER, Bounded, ConnectionFacts, Decoder, Remembers, Venue
+from sniffer.exchanges.base import (
+    ALIASES,
+    INSTRUMENTS,
+    LOGIN,
+    OTHER,
+    Bounded,
+    ConnectionFacts,
+    Decoded,
+    Decoder,
+    Remembers,
+    Venue,
+)
 from sniffer.exchanges.inflate import text_inside
 from sniffer.model import (
     OPCODE_CLOSE,
@@ -29,6 +40,14 @@ _by_capture_time: Final = attrgetter("captured_at")
 def _by_wire_time(sent: tuple[Sender, WireMessage]) -> int:
     """The same of a message that is not wrapped yet."""
     return sent[1][2]
+
+
+def _meaning(decoder: Decoder, message: Message) -> Decoded | None:
+    """What a message means. A decoder never raises; where one does all the same, it costs that message and no recording."""
+    try:
+        return decoder.decode(message)
+    except Exception as error:
+        return Decoded(OTHER, [], [], f"the decoder failed: {type(error).__name__}")
 
 
 class _Examined:
@@ -171,7 +190,7 @@ class Examiner:
                 kept.append(Message(connection_id, sender, *message))
 
     def _decode(self, examined: _Examined, message: Message, batch: Batch) -> None:
-        decoded = examined.decoder.decode(message) if examined.decoder is not None else None
+        decoded = _meaning(examined.decoder, message) if examined.decoder is not None else None
         if decoded is None:
             if self._keep_all:
                 batch.messages.append(self._row(examined, message, OTHER))

@@ -199,7 +199,7 @@ def _status(
 
 def _action_of(raw: str, events: list[Row]) -> str | None:
     """What an instruction asked whose request was not seen."""
-    types = {event.get("type") for event in events}
+    types = [event.get("type") for event in events]
     if raw == "edited" or "EDIT" in types:
         return AMEND
     if raw in ("cancelled", "notFound") or "CANCEL" in types:

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from sniffer.config import REDACTED
 from sniffer.examine import Examiner
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_PING, OPCODE_TEXT, Batch, HttpHead, Sender, WireMessage
+from sniffer.exchanges.base import Decoded
+from sniffer.exchanges.binance_spot import BinanceSpotDecoder
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_PING, OPCODE_TEXT, Batch, HttpHead, Message, Sender, WireMessage
 from sniffer.wire.connection import Connection, Delivery
 
 KEY = "MadeUpKeyForThisTestOnly" + "a1" * 20
@@ -307,3 +311,19 @@ def test_a_hole_in_what_the_client_says_changes_nothing() -> None:
     examined.examine(bitmex, client(message({"op": "ping"}, 2)), batch)
     examined.examine(bitmex, server(message(row(cumQty=5), 3, position=1)), batch)
     assert [event.symbol for event in batch.order_events] == ["SOLUSD", "SOLUSD"]
+
+
+def test_a_decoder_that_fails_costs_its_message_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = BinanceSpotDecoder.decode
+
+    def failing(self: BinanceSpotDecoder, message: Message) -> Decoded | None:
+        if message.position == 1:
+            raise KeyError("x")
+        return decode(self, message)
+
+    monkeypatch.setattr(BinanceSpotDecoder, "decode", failing)
+    batch = Batch()
+    examiner().examine(connection(SPOT), server(*[message(report(), at, position=at) for at in range(3)]), batch)
+    assert [row.position for row in batch.order_events] == [0, 2]
+    assert [(row.position, row.kind) for row in batch.messages] == [(0, "update"), (1, "other"), (2, "update")]
+    assert [loss.reason for loss in batch.losses] == ["the decoder failed: KeyError"]
