@@ -267,7 +267,7 @@ class _Kept(TlsLayer):
 
 
 def read(packets: Sequence[Packet], keys: bytes, block: int = 500) -> list[Heard]:
-    """The TLS connections of a capture, in the order in which they began, read by the engine."""
+    """What is known to be TLS of a capture's connections, in the order in which they began, read by the engine."""
     log = KeyLog(Limits())
     log.feed("keys", keys)
     log.end("keys")
@@ -285,7 +285,8 @@ def read(packets: Sequence[Packet], keys: bytes, block: int = 500) -> list[Heard
     heard = []
     for one in sorted(found.values(), key=lambda item: item.opened_at):
         secured = one.conversation.secured
-        assert secured is not None, "TLS was not recognised"
+        if secured is None:  # too little of it is there to tell that it is TLS
+            continue
         layer = secured.layer
         assert isinstance(layer, _Kept)
         mine = [loss for loss in losses if loss.connection_id == one.id and loss.layer in ("tls", "tcp")]

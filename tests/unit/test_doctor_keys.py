@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -60,6 +61,21 @@ def test_the_folder_that_is_shipped_is_what_the_doctor_wants(folder: Path) -> No
     (entry,) = [line for line in lines if line[1] == str(Settings().keylog_dir)]
     assert entry[0] == "d"
     assert int(entry[2], 8) == stat.S_IMODE(folder.stat().st_mode)
+
+
+@ROOT_ONLY
+@pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="systemd-tmpfiles is not installed")
+def test_systemd_makes_the_folder_that_is_shipped(tmp_path: Path) -> None:
+    for name in ("etc/tmpfiles.d", "run"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (tmp_path / "etc/group").write_text("root:x:0:\nsniffer:x:987:\n")
+    shutil.copy(keys.TMPFILES, tmp_path / "etc/tmpfiles.d/sniffer.conf")
+    command = ["systemd-tmpfiles", f"--root={tmp_path}", "--create", "sniffer.conf"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = (tmp_path / "run/sniffer/keys").stat()
+    assert (stat.S_IMODE(made.st_mode), made.st_uid, made.st_gid) == (0o3770, 0, 987)
 
 
 def test_it_is_tried_without_touching_our_own_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
