@@ -164,7 +164,7 @@ class Aead13(Opener):
         return [sequence] if counter[12:] == b"\0\0\0\1" and sequence < _SEQUENCES else []
 
     def application_data(self, data: bytes, at: int, time: int, offset: int, out: list[Item]) -> tuple[int, int]:
-        """See `Opener.application_data`. Flat: it runs for every record, 1.1 us of 200 bytes, half of it in C."""
+        """See `Opener.application_data`. Flat: it runs for every record; 0.6 us a record beside what C takes (0.5 us for 200 bytes)."""
         decrypt, iv, sequence, size = self._decrypt, self._iv, self.sequence, len(data)
         while at + HEAD <= size:
             start = at + HEAD
@@ -225,26 +225,28 @@ class Aead12(Opener):
         return [written] if self._distance is None else [(written - self._distance) % _SEQUENCES, written]
 
     def application_data(self, data: bytes, at: int, time: int, offset: int, out: list[Item]) -> tuple[int, int]:
-        """See `Opener.application_data`."""
-        if not self.lead:
-            return super().application_data(data, at, time, offset, out)
-        decrypt, iv, sequence, size, overhead = self._decrypt, self._iv, self.sequence, len(data), self._overhead
+        """See `Opener.application_data`. Flat, as that of TLS 1.3."""
+        decrypt, iv, mask, lead, overhead = self._decrypt, self._iv, self._mask, self.lead, self._overhead
+        sequence, size, nonce = self.sequence, len(data), b""
         while at + HEAD <= size:
             start = at + HEAD
             length = data[at + 3] << 8 | data[at + 4]
             stop = start + length
             if stop > size or data[at] != APPLICATION_DATA or not overhead <= length <= MAX_BODY_12:
                 break
-            written, associated = data[start : start + 8], data[at : at + 3] + (length - overhead).to_bytes(2)
+            tried = iv + data[start : start + 8] if lead else (mask ^ sequence).to_bytes(12)
+            associated = sequence.to_bytes(8) + data[at : at + 3] + (length - overhead).to_bytes(2)
             try:
-                plain = decrypt(iv + written, data[start + 8 : stop], sequence.to_bytes(8) + associated)
+                plain = decrypt(tried, data[start + lead : stop], associated)
             except InvalidTag:
                 break
-            self._distance = (int.from_bytes(written) - sequence) % _SEQUENCES
+            nonce = tried
             sequence += 1
             out.append((offset, time, plain))
             offset += len(plain)
             at = stop
+        if nonce and lead:
+            self._distance = (int.from_bytes(nonce[4:]) - sequence + 1) % _SEQUENCES
         self.sequence = sequence
         return at, offset
 
