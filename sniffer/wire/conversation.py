@@ -136,8 +136,8 @@ class Conversation:
                 item = todo[sender].pop(0)
                 if self._stage is _Stage.DETECT:
                     self._detect(sender, item)
-                elif self._stage is _Stage.SECURED:  # nothing is held for keys, so the other side's hello comes first or never
-                    self._read_secured(sender, item)
+                elif self._stage is _Stage.SECURED:  # without keys nothing is held for the other's hello
+                    out += self._hear_secured([item], []) if sender == "client" else self._hear_secured([], [item])
                 else:
                     self._converse(sender, item, out)
         for _, messages in out:
@@ -359,10 +359,15 @@ class Conversation:
         self._replay_detected()
 
     def _read_secured(self) -> Delivery:
-        secured, todo = self._secured, self._todo
-        assert secured is not None
-        out = secured.feed(todo["client"], todo["server"], self._waiting)
+        todo = self._todo
+        client, server = todo["client"], todo["server"]
         todo["client"], todo["server"] = [], []
+        return self._hear_secured(client, server)
+
+    def _hear_secured(self, client: list[Item], server: list[Item]) -> Delivery:
+        secured = self._secured
+        assert secured is not None
+        out = secured.feed(client, server, self._waiting)
         layer, plain = secured.layer, secured.plain
         self.protocol, self.unreadable_reason = secured.protocol, secured.unreadable_reason
         self.tls_version, self.cipher = layer.version, layer.cipher

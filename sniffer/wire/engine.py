@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Final
 
 from sniffer.config import SECOND, Limits
@@ -28,6 +29,7 @@ _SWEEP: Final = SECOND
 """How often, in capture time, all connections are looked at for time-outs: at every whole second, before the first packet from
 then on, so that the same packets end the same connections however they are cut into blocks."""
 
+_time_of: Final = itemgetter(0)
 _BULK: Final = 12
 """Packets from which on reading heads in bulk pays: it costs some 60 us a block, and a packet the other way 5."""
 
@@ -96,24 +98,24 @@ class Engine:
 
     def feed(self, packets: list[Packet]) -> Output:
         """A block of packets, in the order of capture."""
-        begin = 0
-        while packets and packets[-1][0] >= self._next_sweep:
+        if not packets:
+            return self._output()
+        begin, latest = 0, max(map(_time_of, packets))  # which need not be the last one's: clocks are set back
+        while latest >= self._next_sweep:
             stop = next(at for at in range(begin, len(packets)) if packets[at][0] >= self._next_sweep)
-            self._read(packets[begin:stop])
+            self._read(packets[begin:stop], max(map(_time_of, packets[begin:stop]), default=0))
             self._sweep(packets[stop][0])
             begin = stop
-        self._read(packets[begin:] if begin else packets)
+        self._read(packets[begin:] if begin else packets, latest)
         return self._output()
 
-    def _read(self, packets: list[Packet]) -> None:
-        if not packets:
-            return
+    def _read(self, packets: list[Packet], latest: int) -> None:
         if len(packets) < _BULK:
             for packet in packets:
                 self._slow(packet)
         else:
             self._feed_bulk(packets)
-        self._now = max(self._now, packets[-1][0])
+        self._now = max(self._now, latest)
 
     def _feed_bulk(self, packets: list[Packet]) -> None:
         """The hot loop: append each plain packet that its stream expects, and hand any other to `_slow`."""
@@ -140,7 +142,9 @@ class Engine:
             if (ack - peer.acked) & SEQUENCE_MASK < HALF_SPACE:  # not one that was overtaken
                 peer.acked = ack
             connection = flow[2]
-            connection.last_seen = time = packet[0]
+            time = packet[0]
+            if time > connection.last_seen:
+                connection.last_seen = time
             if start < end:
                 stream.items.append((stream.offset, time, data[start:end]))
                 size = end - start
