@@ -93,22 +93,24 @@ def _admit(folder: Path, who: str) -> str:
 
 
 def _try_as(send: Connection, folder: Path, user: pwd.struct_passwd) -> None:
-    file = folder / f".doctor-{os.getpid()}"
+    """In a child: become the user, make a key log as Python does, take it away, and send what went wrong, or None."""
+    trouble = None
     try:
         if os.geteuid() == 0 and user.pw_uid != 0:
             os.initgroups(user.pw_name, user.pw_gid)
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
+        file = folder / f".doctor-{os.getpid()}"
         os.environ[VARIABLE] = str(file)
-        ssl.create_default_context()
-        if not file.stat().st_size:  # Python writes a first line, and does not mind if it cannot
-            send.send(FULL)
-            return
-        send.send(None)
+        try:
+            ssl.create_default_context()
+            if not file.stat().st_size:  # Python writes a first line, and does not mind if it cannot
+                trouble = FULL
+        finally:
+            file.unlink(missing_ok=True)
     except OSError as error:
-        send.send(error.strerror or str(error))
-    finally:
-        file.unlink(missing_ok=True)
+        trouble = error.strerror or str(error)
+    send.send(trouble)
 
 
 def _logs(paths: list[Path], named: tuple[Path, ...]) -> Iterator[Check]:
