@@ -172,7 +172,7 @@ class Examiner:
                 examined.venue, examined.decoder, examined.guessed = venue, self._decoder(venue, connection), True
                 return [(sender, [message]) for sender, message in messages[index:]]
             examined.unexamined += 1
-            if self._keep_all:
+            if self._keep_all and not exchanges.may_be_login(message[4]):
                 batch.messages.append(self._row(examined, Message(connection.id, sender, *message), OTHER))
         return []
 

@@ -26,7 +26,7 @@ from sniffer.exchanges import (
 )
 from sniffer.exchanges.base import Venue
 from sniffer.exchanges.declared import Place
-from sniffer.exchanges.redact import UNKNOWN_VENUE
+from sniffer.exchanges.redact import UNKNOWN_VENUE, is_login
 from sniffer.model import Sender
 
 VENUES: Final[tuple[Venue, ...]] = (
@@ -81,6 +81,11 @@ def by_name(name: str) -> Venue:
         if venue.name == name:
             return venue
     raise UsageError(f"--venue {name}: no such venue; known are {', '.join(venue.name for venue in venues())}")
+
+
+def may_be_login(payload: bytes) -> bool:
+    """Whether a message of an unknown venue looks like one that is never stored."""
+    return is_login(payload.decode("latin-1"))
 
 
 def redact(venue: Venue | None, sender: Sender, text: str) -> str:

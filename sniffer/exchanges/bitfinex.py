@@ -48,6 +48,9 @@ NAME: Final = "bitfinex"
 HOSTS: Final = ("api.bitfinex.com", "api-pub.bitfinex.com", "api.staging.bitfinex.com")
 ACCOUNT_CHANNEL: Final = 0
 
+TOKENS: Final = "/v2/auth/w/token"
+"""Whose answer is a token, on its own."""
+
 _SECRETS: Final = Secrets(
     (
         *("apiKey", "authSig", "authPayload", "authNonce", "authToken", "token"),
@@ -183,6 +186,8 @@ class BitfinexDecoder:
 
     def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
         call = self._calls.take(head) or Call(_path(head), (), self.account)
+        if call.path == TOKENS:
+            return Decoded(LOGIN, [], [])
         rows = Rows(message, NAME, call.account)
         if call.path in REST:
             document = parse(message.payload)

@@ -186,18 +186,30 @@ def _value_end(text: str, at: int, escape: str) -> int:
     return len(text)
 
 
-def _not_a_key(segment: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9_\-.~+=]{32,}", segment) is None
+def _not_a_key(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_\-.~+/=]{32,}", name) is None
 
 
 UNKNOWN_VENUE: Final = Secrets(
     (
-        "key", "apikey", "api_key", "api-key", "accesskey", "accesskeyid", "x-mbx-apikey",
-        "secret", "apisecret", "client_secret", "sign", "sig", "signature", "authsig", "authpayload", "signed_challenge",
-        "passphrase", "password", "authorization", "cookie",
-        "token", "access_token", "refresh_token", "jwt", "listenkey", "listentoken",
+        "key", "apikey", "api_key", "api-key", "accesskey", "accesskeyid", "x-mbx-apikey", "client_id",
+        "secret", "apisecret", "client_secret", "sign", "sig", "signature", "signatures", "api-signature",
+        "authsig", "authpayload", "authnonce", "original_challenge", "signed_challenge",
+        "passphrase", "password", "otp", "tfa", "authorization", "cookie",
+        "token", "access_token", "refresh_token", "authtoken", "jwt", "listenkey", "listentoken",
     ),
+    channels=("stream", "streams", "args", "params", "result", "message"),
     channel_path="/",
     public=_not_a_key,
 )  # fmt: skip
-"""For connections of no known venue: whatever is usually called a secret, and path segments as long as a key."""
+"""For connections of no known venue: whatever is usually called a secret, and names and path segments as long as a key."""
+
+_LOGIN: Final = re.compile(
+    r'"(?:op|action|event|method|type|ch|channel)"\s*:\s*"(?:auth|access|login|session\.logon|public/auth|authKey\w*|\w+\.login)"'
+)
+_TOKEN: Final = re.compile(r'[\s"\[]*[A-Za-z0-9_\-.~+/=:]{32,}[\s"\]]*')
+
+
+def is_login(text: str) -> bool:
+    """Whether a message of an unknown venue exists to carry a secret: it is what venues call a login, or one long word."""
+    return _LOGIN.search(text) is not None or _TOKEN.fullmatch(text) is not None

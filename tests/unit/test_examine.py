@@ -327,3 +327,11 @@ def test_a_decoder_that_fails_costs_its_message_alone(monkeypatch: pytest.Monkey
     assert [row.position for row in batch.order_events] == [0, 2]
     assert [(row.position, row.kind) for row in batch.messages] == [(0, "update"), (1, "other"), (2, "update")]
     assert [loss.reason for loss in batch.losses] == ["the decoder failed: KeyError"]
+
+
+def test_a_login_of_nobody_is_not_kept() -> None:
+    batch, unknown = Batch(), connection("exchange.example")
+    examined = examiner(keep_all=True)
+    examined.examine(unknown, server(message({"op": "auth", "args": ["k", 1, "s"]}), message({"a": 1}, position=1)), batch)
+    assert [row.position for row in batch.messages] == [1]
+    assert examined.facts(unknown)[4] == 2

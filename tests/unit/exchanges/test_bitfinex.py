@@ -15,6 +15,7 @@ from sniffer.exchanges.base import LOGIN, ConnectionFacts, Decoded, Decoder
 from sniffer.exchanges.bitfinex import VENUE, marked
 from sniffer.exchanges.decode import http_head
 from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, FillEvent, HttpHead, Message, OrderEvent, Sender
+from tests.unit.exchanges.talk import Talk, known
 
 T0 = 1_741_064_767_123
 NS = 1_000_000
@@ -451,3 +452,10 @@ def test_a_decoder_can_be_kept() -> None:
         decoded = kept.decode(message("server", [0, "n", notice("on-req", [None, None, CID], "ERROR", "no")]))
         assert decoded is not None
         assert [shown(row, "price", "status") for row in decoded.orders] == [(Decimal("0.7125"), "REJECTED")]
+
+
+def test_a_token_is_not_stored() -> None:
+    talk = Talk("bitfinex")
+    talk.call("POST /v2/auth/w/token", {"ttl": 3600, "scope": "api"})
+    assert known(talk.reply("POST /v2/auth/w/token", ["pub:api:0a1b-caps:s:o-write"])).kind == LOGIN
+    assert known(talk.reply("POST /v2/auth/w/token", '["pub:api:0a1b')).kind == LOGIN, "nor a cut one"

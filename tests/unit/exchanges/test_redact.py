@@ -12,6 +12,7 @@ import pytest
 from sniffer.config import REDACTED
 from sniffer.exchanges import redact, redact_blob, redact_path
 from sniffer.exchanges.binance_spot import VENUE
+from sniffer.exchanges.redact import UNKNOWN_VENUE, is_login
 from sniffer.model import Sender
 from tests.unit.exchanges.binance_messages import answer, full, order, place, refusal, report
 
@@ -181,3 +182,37 @@ def test_hostile_texts_take_no_time() -> None:
         "signature" + "a" * size,
     ):  # fmt: skip
         VENUE.redact("client", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"op":"auth","args":["short",1662350400000,"5f3c"]}', '{"event": "auth", "token": "x"}',
+        '[0,"s","t",{"op":"authKeyExpires"}]', '{"method":"session.logon"}', '{"method" : "public/auth"}', '{"channel":"spot.login"}',
+        '{"action":"access","args":["k"]}',
+        f'["pub:api:{MARK}-caps:s-write"]', f"{MARK}==", f' "{MARK}" ',
+    ],
+)  # fmt: skip
+def test_what_may_be_a_login(text: str) -> None:
+    assert is_login(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "pong", '{"op":"order","args":[{"instId":"SOL-USDC"}]}', '{"event":"subscribe"}', '["trade","SOLUSD"]',
+        '{"type":"order","note":"login"}', "a text with spaces that is longer than any key would be, and no key",
+    ],
+)  # fmt: skip
+def test_what_is_no_login(text: str) -> None:
+    assert not is_login(text)
+
+
+def test_of_an_unknown_venue_names_as_long_as_a_key_go() -> None:
+    assert UNKNOWN_VENUE.target(f"/stream?streams=adausdc@trade/{MARK}&api-signature=x") == (
+        "/stream?streams=adausdc@trade/[redacted]&api-signature=[redacted]"
+    )
+    text = f'{{"result": ["adausdc@trade", "{MARK}"], "otp": "1", "message": "not found"}}'
+    assert (
+        UNKNOWN_VENUE.text(text) == '{"result": ["adausdc@trade", "[redacted]"], "otp": "[redacted]", "message": "not found"}'
+    )
