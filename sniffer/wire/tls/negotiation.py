@@ -25,8 +25,10 @@ TLS13: Final = 0x0304
 _VERSIONS: Final = {0x0002: "SSL 2.0", 0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1"}
 _MAX_HANDSHAKES: Final = 64
 """Renegotiations of TLS 1.2 that are followed; a connection in use has one, if any."""
-_MAX_SECRETS: Final = 1024
-"""Secrets of the key log that are tried, the newest ones, where the client random is not known."""
+_MAX_SECRETS: Final = 256
+"""Secrets of the key log that are tried at once, the newest ones, where the client random is not known."""
+_MAX_TRIED: Final = 4 * _MAX_SECRETS
+"""The same for one search, however long it goes on while others connect."""
 
 
 class Stage(Enum):
@@ -193,6 +195,8 @@ class Negotiation:
         `handshake`: which one of a connection of TLS 1.2.
         """
         if sender in self.withheld and stage is not Stage.HANDSHAKE:
+            return []
+        if self.client_random is None and len(tried) >= _MAX_TRIED:
             return []
         if stage is Stage.TLS12:
             return self._candidates12(sender, handshake, tried)

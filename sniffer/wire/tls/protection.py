@@ -164,7 +164,7 @@ class Aead13(Opener):
         return [sequence] if counter[12:] == b"\0\0\0\1" and sequence < _SEQUENCES else []
 
     def application_data(self, data: bytes, at: int, time: int, offset: int, out: list[Item]) -> tuple[int, int]:
-        """See `Opener.application_data`. Flat: it runs for every record, and costs 0.6 us beside C."""
+        """See `Opener.application_data`. Flat: it runs for every record, and costs 0.8 us beside C."""
         decrypt, iv, sequence, size = self._decrypt, self._iv, self.sequence, len(data)
         while at + HEAD <= size:
             start = at + HEAD

@@ -170,6 +170,7 @@ class SideReader:
                 self._search.lost_at = None
                 if self._recovery.may_get_keys(self._search):
                     self._dormant = reason
+                    self._search.forget()
             if not self._held:
                 break
             item = self._held.take()

@@ -63,7 +63,8 @@ class Recovery:
             search.add(found)
             if stage is Stage.APPLICATION:
                 for candidate in found:
-                    search.add(_successors(candidate, GENERATIONS if random is not None else 1))
+                    unsought = 1 if candidate.opener.exact else 0  # of many secrets only those that cost next to nothing
+                    search.add(_successors(candidate, GENERATIONS if random is not None else unsought))
 
     def _stages(self) -> list[Stage]:
         """The stages whose keys the key log has to give."""

@@ -101,8 +101,12 @@ class Search:
 
     @property
     def has_candidates(self) -> bool:
-        """Whether there are any keys to try."""
-        return bool(self._trials)
+        """Whether there were any keys to try."""
+        return self._added > 0
+
+    def forget(self) -> None:
+        """Keys that have failed so far are not tried again: each takes some 2 kB."""
+        self._trials.clear()
 
     @property
     def has_data(self) -> bool:
