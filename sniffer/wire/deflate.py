@@ -17,6 +17,11 @@ _FINAL_BLOCKS: Final = 16
 """Deflate streams that one message may end: senders that end any end one. Each costs a copy of what is left."""
 
 
+_LAST_BLOCK: Final = b"\x01\x00\x00\xff\xff"
+"""An empty stored block with BFINAL set (RFC 1951 section 3.2.4)."""
+CUT_OFF: Final = "after a restart behind a message that did not end its deflate block"
+
+
 class InflateError(Exception):
     """A message that cannot be inflated, and why."""
 
@@ -87,9 +92,11 @@ class Inflater:
         self.poisoned = ""
 
     def __getstate__(self) -> dict[str, object]:
-        """For a snapshot: between two messages the window is all that zlib remembers."""
+        """For a snapshot: between two messages the window is all that zlib remembers, if the last one ended its block."""
         state = self.__dict__.copy()
         del state["_context"]
+        if self._takeover and not self.poisoned and not _between_blocks(self._context):
+            state |= {"poisoned": CUT_OFF, "_history": [], "_history_bytes": 0}
         return state
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -151,3 +158,12 @@ class Inflater:
                 return message
             rest = self._context.unused_data
         raise zlib.error("endless final blocks")
+
+
+def _between_blocks(context: zlib._Decompress) -> bool:
+    """Whether the next byte would begin a block: then one that ends the stream is read as that, and as nothing else."""
+    trial = context.copy()
+    try:
+        return not trial.decompress(_LAST_BLOCK) and trial.eof and not trial.unused_data
+    except zlib.error:
+        return False
