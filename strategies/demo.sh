@@ -29,7 +29,8 @@ record_live() {
     say "Recording live on the loopback interface, 100 assets at 1.5 orders a second each, every second strategy over TLS"
     sniffer record -i lo --port $port --port $tls_port --keylog "$keys" --db "$db" &
     recorder=$!
-    trap 'kill -INT $recorder 2>/dev/null; wait $recorder 2>/dev/null; exit 130' INT TERM
+    trap 'kill -INT $recorder 2>/dev/null; wait $recorder 2>/dev/null' EXIT
+    trap 'exit 130' HUP INT PIPE TERM
     waited=0
     while [ ! -e "$db" ]; do
         kill -0 $recorder 2>/dev/null || exit 1
@@ -48,7 +49,7 @@ record_live() {
     wait $watcher || true
     kill -INT $recorder
     wait $recorder
-    trap - INT TERM
+    trap - EXIT HUP INT PIPE TERM
 }
 
 if may_capture; then
