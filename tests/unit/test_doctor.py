@@ -100,7 +100,7 @@ def test_a_database_is_read(settings: Settings) -> None:
 
 
 def test_readable_connections_that_no_venue_examines_and_those_that_cannot_be_read(settings: Settings) -> None:
-    for name in ("links/ethernet.pcap", "websocket/tls.pcap"):
+    for name in ("links/ethernet.pcap", "tls/without-keys.pcapng"):
         replay_files([str(PCAPS / name)], settings, replace=False)
     unexamined = saying("no venue examines", settings)
     assert (unexamined.state, unexamined.text.startswith("exchange.example: ")) == ("WARN", True)
