@@ -92,7 +92,6 @@ class Change(NamedTuple):
     filled: Decimal
     price: Decimal | None = None
     renamed: str = ""
-    amended: bool = False
     reason: str = ""
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from strategies.binance.dialect import Binance
+from strategies.bitfinex.dialect import Bitfinex
 from strategies.dialect import Dialect
+from strategies.okx.dialect import Okx
 
-DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in (Binance(),)}
+DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in (Binance(), Okx(), Bitfinex())}
 DEFAULT: Final = Binance.name

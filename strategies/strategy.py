@@ -215,12 +215,13 @@ class Strategy:
                 self._trading = asyncio.create_task(self._trade())
 
     def _answered(self, sent: Sent, refusal: str) -> None:
-        """An answer: of a new order only its failure matters, for its life is told by events."""
+        """An answer: of an order only its failure matters, for its life is told by events."""
         new, order = sent.action == "place", sent.order
         if not refusal:
             if new:
                 self.counts.acknowledged += 1
                 self.acknowledgements.append(time.perf_counter() - sent.at)
+            self.counts.amended += sent.action == "amend"
             return
         self.counts.rejected += 1
         order.reason = refusal
@@ -234,8 +235,6 @@ class Strategy:
         order = self.orders.get(change.client_order_id)
         if order is None:
             return
-        if change.amended:
-            self.counts.amended += 1
         if change.renamed:
             del self.orders[order.client_order_id]
             order.client_order_id = change.renamed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final, Literal, TypeAlias
 
@@ -48,6 +47,8 @@ class Venue:
         self.secrets: deque[str] = deque(maxlen=HISTORY)
         """Signatures and the like, as customers sent them."""
         self.order_count = 0
+        self._moved: dict[str, None] = {}
+        """Symbols whose best prices may have."""
         self._outbox: list[tuple[Account, Event]] = []
         self._tops: dict[str, tuple[tuple[Decimal, Decimal], ...]] = {}
 
@@ -101,7 +102,8 @@ class Venue:
     def tick(self, symbol: str, fill_probability: float) -> None:
         """One step of one symbol's market."""
         self.books[symbol].tick(fill_probability)
-        self.settle((symbol,))
+        self._moved[symbol] = None
+        self.settle()
 
     def refused(
         self,
@@ -131,8 +133,8 @@ class Venue:
 
     # --- events -----------------------------------------------------------------------------------------------------------
 
-    def settle(self, symbols: Iterable[str]) -> None:
-        """Send what happened: executions in their order, then balances, then the best prices of `symbols`."""
+    def settle(self) -> None:
+        """Send what happened: executions in their order, then balances, then the best prices that have moved."""
         outbox, self._outbox = self._outbox, []
         moved: dict[Account, None] = {}
         for account, event in outbox:
@@ -143,6 +145,7 @@ class Venue:
                 for event in self.dialect.balances(account, sorted(account.touched)):
                     account.publish(*event)
                 account.touched.clear()
+        symbols, self._moved = self._moved, {}
         for symbol in symbols:
             sinks = self.market_sinks.get(("top", symbol))
             if sinks:
@@ -156,6 +159,7 @@ class Venue:
         if execution in ("NEW", "REJECTED"):
             self.order_count += 1
             self.orders.append(order)
+        self._moved[order.symbol] = None
         for event in self.dialect.executed(order, execution, fill, original, execution_id):
             self._outbox.append((order.account, event))
 

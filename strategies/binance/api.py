@@ -65,32 +65,30 @@ class ApiSession:
 
     def handle(self, text: str | bytes, events_first: bool) -> None:
         """Carry out one request, answer it, and let the events go, before or after the answer: the venue promises neither."""
-        answer, symbols = self._answer(text)
+        answer = self._answer(text)
         if events_first:
-            self.venue.settle(symbols)
+            self.venue.settle()
         self.send(answer)
         if not events_first:
-            self.venue.settle(symbols)
+            self.venue.settle()
 
-    def _answer(self, text: str | bytes) -> tuple[str, tuple[str, ...]]:
+    def _answer(self, text: str | bytes) -> str:
         try:
             request = json.loads(text)
         except (ValueError, RecursionError):
             request = None
         if not isinstance(request, dict) or not isinstance(request.get("params", {}), dict):
-            return formats.error(None, 400, -1135, "Invalid JSON Request", None), ()
+            return formats.error(None, 400, -1135, "Invalid JSON Request", None)
         request_id, params = request.get("id"), request.get("params", {})
         method = str(request.get("method")).removeprefix("v3/")
         if method not in self.methods:
-            return formats.error(request_id, 400, -1020, "This operation is not supported.", None), ()
+            return formats.error(request_id, 400, -1020, "This operation is not supported.", None)
         handler, weight, orders = self.methods[method]
         limits = self.limits.count(weight, orders) if params.get("returnRateLimits", True) else None
-        symbol = params.get("symbol")
-        symbols = (symbol,) if isinstance(symbol, str) and symbol in self.venue.books else ()
         if isinstance(params.get("signature"), str):
             self.venue.secrets.append(params["signature"])
         try:
-            return formats.response(request_id, handler(params), limits), symbols
+            return formats.response(request_id, handler(params), limits)
         except Rejected as rejected:
             error = failed(rejected.why)
         except Failed as refused:
@@ -98,7 +96,7 @@ class ApiSession:
         names = (params.get("apiKey"), params.get("symbol"), params.get("newClientOrderId"))
         self.venue.refused(request_id, method, *names, error.code, error.message)
         status, data = (error.status, error.data) if isinstance(error, PartlyFailed) else (400, None)
-        return formats.error(request_id, status, error.code, error.message, limits, data), symbols
+        return formats.error(request_id, status, error.code, error.message, limits, data)
 
     # --- trading -------------------------------------------------------------------------------------------------------
 

@@ -76,10 +76,9 @@ class BinanceTrader(Trader):
         if report["e"] != "executionReport" or report["s"] != self.instrument.symbol:
             return
         known_as = report["C"] or report["c"]
-        amended = report["x"] == "REPLACED"
         yield Change(
             known_as, report["i"], report["X"], Decimal(report["q"]), Decimal(report["z"]),
-            renamed=report["c"] if amended else "", amended=amended, reason=report.get("eR", ""),
+            renamed=report["c"] if report["x"] == "REPLACED" else "", reason=report.get("eR", ""),
         )  # fmt: skip
         if report["x"] == "TRADE":
             yield Execution(known_as, Decimal(report["l"]), Decimal(report["L"]), Decimal(report["n"]), report["N"])
