@@ -73,6 +73,7 @@ class SideReader:
         self._over: str | None = None
         self._held = HeldItems()
         self._offset = 0  # of the plaintext
+        self._latest = 0  # wire time up to which the side has been followed, where it is not simply read
         self._out: list[Item] = []
 
     # --- for the layer ---------------------------------------------------------------------------------------------------
@@ -207,6 +208,7 @@ class SideReader:
 
     def _data(self, offset: int, time: int, data: bytes) -> bool:
         at, size = 0, len(data)
+        self._latest = max(self._latest, time)
         while True:
             rest = (offset + at, time, data[at:])
             if self._over is None and not self._may_go_on():
@@ -319,6 +321,7 @@ class SideReader:
     # --- holes and searches ----------------------------------------------------------------------------------------------
 
     def _gap(self, gap: Gap) -> bool:
+        self._latest = max(self._latest, gap.time)
         if self._over is None and not self._may_go_on():
             self._held.put_first([gap])
             return False
@@ -368,7 +371,7 @@ class SideReader:
         self.proved = True
         self._lose(found.skipped, REJECTED if recovery.early_data_rejected(found) else search.reason)
         if recovery.misses_data(found, search):
-            self._out.append(Gap(self._offset, found.chunks[0][1], None, search.reason))
+            self._out.append(Gap(self._offset, self._latest, None, search.reason))
         self._progress.found(found.candidate.stage)
         if found.sequence > found.candidate.base:
             self._progress.lost_bytes()
