@@ -36,7 +36,7 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked = 0  # the process that was asked: a child is not, when its parent was before the fork
         self._parent = os.getpid()
 
     def __enter__(self) -> Ending:
@@ -48,19 +48,16 @@ class Ending:
             signal.signal(number, handler)
 
     def _ask(self, signum: int, frame: object) -> None:
-        self._asked = self._asked or signum == signal.SIGTERM or os.getpid() == self._parent
+        if signum == signal.SIGTERM or os.getpid() == self._parent:
+            self._asked = os.getpid()
 
     def __call__(self) -> bool:
         """Whether it is."""
-        return self._asked or self.orphaned()
+        return self._asked == os.getpid() or self.orphaned()
 
     def orphaned(self) -> bool:
         """Whether this is a child, and its parent is gone."""
         return self._parent not in (os.getpid(), os.getppid())
-
-    def begin_child(self) -> None:
-        """In a child: what its parent was asked before is not meant for it."""
-        self._asked = False
 
 
 def patiently(ending: Ending, claim: Callable[[], T]) -> T:
@@ -87,19 +84,18 @@ class End(NamedTuple):
 class Child:
     """A child process, and what it sends: words while it works, its result in the end, or its error instead."""
 
-    def __init__(self, name: str, ending: Ending, work: Callable[..., object], *arguments: object) -> None:
+    def __init__(self, name: str, work: Callable[..., object], *arguments: object) -> None:
         """`work(send, *arguments)` is done in the child; what it returns is sent."""
         context = multiprocessing.get_context("fork")
         self._receive, send = context.Pipe(duplex=False)
-        self._process = context.Process(target=self._run, args=(send, ending, name, work, arguments), name=f"sniffer-{name}")
+        self._process = context.Process(target=self._run, args=(send, name, work, arguments), name=f"sniffer-{name}")
         self._process.start()
         send.close()
         self.pid, self.sentinel, self.is_alive = self._process.pid, self._process.sentinel, self._process.is_alive
         self._last: object = None
 
     @staticmethod
-    def _run(send: Connection, ending: Ending, name: str, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
-        ending.begin_child()
+    def _run(send: Connection, name: str, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
         name_process(f"sniffer-{name}")
         try:
             send.send(work(send.send, *arguments))
@@ -194,8 +190,8 @@ class Keeper:
         tries = 0
         while True:
             tries += 1
-            self.child.ask()
             while (end := self.child.end()) is None:
+                self.child.ask()  # more than once: Python forgets what reaches a child in the moment of its fork
                 self.child.next_word(0.05)
                 meanwhile()
             if end.error is not None:

@@ -147,7 +147,6 @@ class _Supervisor:
     def _start_capture(self, starts: int) -> Child:
         return Child(
             "capture",
-            self._ending,
             capture,
             self._ending,
             self._sources,
@@ -160,11 +159,11 @@ class _Supervisor:
 
     def _start_load(self, _starts: int) -> Child:
         arguments = self._settings, self._journal, self._writer.identity, self._owner, self._boards["load"], self._say
-        return Child("load", self._ending, self._unprivileged, load, *arguments)
+        return Child("load", self._unprivileged, load, *arguments)
 
     def _start_status(self, _starts: int) -> Child:
         arguments = self._settings, self._journal, self._owner, self._boards, self._say
-        return Child("status", self._ending, self._unprivileged, serve, *arguments)
+        return Child("status", self._unprivileged, serve, *arguments)
 
     def _unprivileged(self, send: Callable[[object], None], work: Callable[..., object], *arguments: object) -> object:
         """In a child that does not capture: let go of what only capturing takes, then work."""
