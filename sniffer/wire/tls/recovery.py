@@ -57,7 +57,7 @@ class Recovery:
         negotiation = self._negotiation
         random = negotiation.client_random
         if random is not None:
-            search.restrict(random, negotiation.suite)
+            search.restrict(random, negotiation.suite, None if negotiation.roles_guessed else negotiation.crossed)
         for stage in self._stages():
             found = negotiation.candidates(self._sender, stage, self._progress.hellos - 1, search.tried)
             search.add(found)

@@ -129,13 +129,16 @@ class Search:
         self._trials.sort(key=lambda trial: not trial.candidate.opener.exact)  # those cost least, and say no for certain
         self._added += len(candidates)
 
-    def restrict(self, client_random: bytes, suite: Suite | None) -> None:
-        """It is known whose keys it must be: drop all others."""
-        self._trials = [
-            trial
-            for trial in self._trials
-            if trial.candidate.client_random in (None, client_random) and suite in (None, trial.candidate.opener.suite)
-        ]
+    def restrict(self, client_random: bytes, suite: Suite | None, crossed: bool | None) -> None:
+        """It is known whose keys it must be: drop all others. `crossed` None: who is the client is still a guess."""
+
+        def fits(candidate: Candidate) -> bool:
+            if candidate.client_random is None:  # keys that were in force already
+                return True
+            known = candidate.client_random == client_random and suite in (None, candidate.opener.suite)
+            return known and crossed in (None, candidate.crossed)
+
+        self._trials = [trial for trial in self._trials if fits(trial.candidate)]
 
     def feed(self, chunk: Data) -> None:
         """What follows."""
