@@ -24,7 +24,7 @@ from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.pair import SENDERS, Delivery, WebSocketPair
 from sniffer.wire.secured import Secured
-from sniffer.wire.stream import CAPTURE_ENDED, End, Gap, Item, time_of
+from sniffer.wire.stream import CAPTURE_ENDED, Data, End, Gap, Item, time_of
 from sniffer.wire.tls.layer import TlsLayer
 
 _MAX_WAITING: Final = 256
@@ -121,14 +121,12 @@ class Conversation:
             client, server = left["client"] + client, left["server"] + server
         todo = self._todo = {"client": client, "server": server}
         self._waiting = waiting
-        out: Delivery = self._read_secured() if self.due else []
+        out: Delivery = self._read(self._take()) if self.due else []
         while todo["client"] or todo["server"]:
-            if self._stage is _Stage.WEBSOCKET:
-                out += self._read_websocket()
-            elif self._stage is _Stage.SECURED and self._keylog is not None:
-                out += self._read_secured()
-            elif self._stage is _Stage.OPAQUE:
+            if self._stage is _Stage.OPAQUE:
                 self._count()
+            elif self._sides_stand_alone:
+                out += self._read(self._take())
             else:
                 sender = self._earlier()
                 if self._must_wait(sender):
@@ -136,10 +134,14 @@ class Conversation:
                 item = todo[sender].pop(0)
                 if self._stage is _Stage.DETECT:
                     self._detect(sender, item)
-                elif self._stage is _Stage.SECURED:  # without keys nothing is held for the other's hello
-                    out += self._hear_secured([item], []) if sender == "client" else self._hear_secured([], [item])
-                else:
+                elif self._stage is _Stage.HTTP:
                     self._converse(sender, item, out)
+                elif self._stage is _Stage.WEBSOCKET and isinstance(item, tuple) and begins_record(item[2]):
+                    self._turn_out_tls(sender, item)
+                else:
+                    out += self._read(
+                        {"client": [item], "server": []} if sender == "client" else {"client": [], "server": [item]}
+                    )
         for _, messages in out:
             self.messages += len(messages)
         return out
@@ -188,13 +190,30 @@ class Conversation:
 
     # --- stages ----------------------------------------------------------------------------------------------------------
 
-    def _read_websocket(self) -> Delivery:
-        websocket, todo = self._websocket, self._todo
+    @property
+    def _sides_stand_alone(self) -> bool:
+        """Whether what one side says is read in the same way whatever the other has said so far.
+
+        A websocket that is not proved may turn out to be TLS; TLS without keys holds nothing until the other's hello is here.
+        """
+        if self._stage is _Stage.SECURED:
+            return self._keylog is not None
+        return self._stage is _Stage.WEBSOCKET and self.unreadable_reason is None
+
+    def _take(self) -> dict[Sender, list[Item]]:
+        """All that is to be read."""
+        taken = self._todo.copy()
+        for held in self._todo:
+            self._todo[held] = []
+        return taken
+
+    def _read(self, items: dict[Sender, list[Item]]) -> Delivery:
+        return self._read_websocket(items) if self._stage is _Stage.WEBSOCKET else self._read_secured(items)
+
+    def _read_websocket(self, items: dict[Sender, list[Item]]) -> Delivery:
+        websocket = self._websocket
         assert websocket is not None
-        if self.unreadable_reason is not None and self._turns_out_tls():
-            return []
-        out = websocket.feed(todo)
-        todo["client"], todo["server"] = [], []
+        out = websocket.feed(items)
         if self.roles_guessed and not self.messages:
             swapped = websocket.swapped
             if swapped is not None:
@@ -358,16 +377,10 @@ class Conversation:
         self._secured = Secured(layer, keylog, plain, self.decide_roles)
         self._replay_detected()
 
-    def _read_secured(self) -> Delivery:
-        todo = self._todo
-        client, server = todo["client"], todo["server"]
-        todo["client"], todo["server"] = [], []
-        return self._hear_secured(client, server)
-
-    def _hear_secured(self, client: list[Item], server: list[Item]) -> Delivery:
+    def _read_secured(self, items: dict[Sender, list[Item]]) -> Delivery:
         secured = self._secured
         assert secured is not None
-        out = secured.feed(client, server, self._waiting)
+        out = secured.feed(items["client"], items["server"], self._waiting)
         layer, plain = secured.layer, secured.plain
         self.protocol, self.unreadable_reason = secured.protocol, secured.unreadable_reason
         self.tls_version, self.cipher = layer.version, layer.cipher
@@ -375,16 +388,12 @@ class Conversation:
         self.path, self.compression, self.upgrade_request = plain.path, plain.compression, plain.upgrade_request
         return out
 
-    def _turns_out_tls(self) -> bool:
+    def _turn_out_tls(self, sender: Sender, item: Data) -> None:
         """Joined in the middle, with no frame proved yet, and a segment begins with the head of a TLS record."""
-        for sender in SENDERS:
-            for item in self._todo[sender]:
-                if isinstance(item, tuple) and begins_record(item[2]):
-                    if self._websocket is not None:
-                        self._websocket.shed(item[1], "joined in the middle of TLS")
-                    self._become_secured(sender, item[2][:ENOUGH])
-                    return True
-        return False
+        if self._websocket is not None:
+            self._websocket.shed(item[1], "joined in the middle of TLS")
+        self._todo[sender].insert(0, item)
+        self._become_secured(sender, item[2][:ENOUGH])
 
     def _become_opaque(self, layer: str, reason: str) -> None:
         self._stage = _Stage.OPAQUE
