@@ -6,6 +6,8 @@ The rules:
 - A null field of an event never erases a known one. A stale event only fills fields that are still null.
 - `filled_quantity` never goes down.
 - A final status is final, except that a final status with more filled quantity replaces it.
+- An answer that only says that a request was taken is no state of the order: its time is when the venue was done with the
+  request, and what became of the order may bear an earlier one.
 - Requests say what a trader wants, not what is: a place request makes PENDING_NEW, a cancel request PENDING_CANCEL, until the
   venue answers; the price of an amend request counts when the venue confirms it. A rejected cancel restores the status it
   found; a rejected amend changes nothing; a rejected place is REJECTED, unless the venue has taken the order already.
@@ -146,10 +148,18 @@ def _apply_answer(order: Order, event: OrderEvent) -> None:
         order.filled_quantity = filled
     if event.average_price is not None and (more or takes or order.average_price is None):
         order.average_price = event.average_price
-    if takes:
+    if takes and not _is_receipt(event):
         _take_state(order, event)
     else:
         _fill_nulls(order, event)
+        if order.status is None and event.action == "place":
+            order.status = "PENDING_NEW"
+
+
+def _is_receipt(event: OrderEvent) -> bool:
+    """Whether it is an answer without a status and without terms, those aside that it repeats from a place request."""
+    terms = (event.price, event.stop_price, event.quantity)
+    return event.kind == "response" and event.status is None and (event.action == "place" or terms == (None, None, None))
 
 
 def _take_state(order: Order, event: OrderEvent) -> None:
@@ -170,9 +180,8 @@ def _take_state(order: Order, event: OrderEvent) -> None:
     order.state_at = event.captured_at
     order.state_position = event.position
     if status is None:
-        if order.status is None and event.action == "place":
-            order.status = "PENDING_NEW"
-    elif status in FINAL:
+        return
+    if status in FINAL:
         order.status, order.resume_status = status, None
         if order.closed_at is None:
             order.closed_at = event.captured_at

@@ -64,6 +64,23 @@ def test_a_number_that_stands_for_a_symbol_is_that_of_any_name() -> None:
     assert len(fold(PLACE._replace(**numbered), update(2, "NEW", order_id="8", symbol="7"))) == 2
 
 
+@pytest.mark.parametrize("answer_at", [1, 3])
+def test_an_answer_without_a_status_does_not_make_the_first_update_old(answer_at: int) -> None:
+    """OKX answers when it is done with a request: by its clock after the order's first time, on the wire before or after it."""
+    answer = response(answer_at, client_order_id="c", order_id="7", request_id="r0", exchange_time=T0 + 5 * MS, price=D("10.5"))
+    order = one(PLACE, answer, update(2, "NEW", "0", price=D("10.6"), exchange_time=T0 + 4 * MS))
+    assert (order.order_id, order.status, order.price, order.acknowledged_at) == (
+        "7",
+        "NEW",
+        D("10.6"),
+        T0 + min(answer_at, 2) * MS,
+    )
+    assert one(PLACE, answer).status == "PENDING_NEW"
+    taken = response(answer_at + 5, "amend", order_id="7", exchange_time=T0 + 9 * MS)
+    amended = update(7, "NEW", "0", price=D("10.7"), exchange_time=T0 + 8 * MS)
+    assert one(PLACE, answer, update(2, "NEW", "0"), taken, amended).price == D("10.7")
+
+
 def test_update_seen_before_the_response_joins_the_request() -> None:
     order = one(PLACE, update(1, "NEW", client_order_id=None), ACK._replace(captured_at=T0 + 2 * MS))
     assert (order.requested_at, order.acknowledged_at, order.client_order_id) == (T0, T0 + MS, "c")
