@@ -220,4 +220,5 @@ def _known_keys(where: str, value: Mapping[str, Any], keys: tuple[str, ...], bec
 
 
 def _wrong(where: str, what: str) -> UsageError:
-    return UsageError(f"setting {where}: {what}; docs/own-venue.md shows the form")
+    text = f"setting {where}: {what}; docs/own-venue.md shows the form"
+    return UsageError("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))

@@ -13,6 +13,7 @@ from sniffer.wire.connection import Connection
 from sniffer.wire.engine import Engine
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.stream import Gap, Item
+from sniffer.wire.tls.reasons import BEYOND
 from tests.property import test_wire_garbage_property as bounds
 
 LIMITS = replace(bounds.SMALL, tls_held_bytes=20_000, tls_tries=2_000)
@@ -34,10 +35,12 @@ class Read:
 
 
 def read(packets: list[Packet], make_keylog: Callable[[], KeyLog | None] = lambda: None) -> Read:
-    """The packets at once, which gives the same as one at a time."""
+    """The packets at once, which gives the same as one at a time, unless a search of TLS ran out of tries."""
     whole = _read(packets, max(1, len(packets)), make_keylog())
     single = _read(packets, 1, make_keylog())
-    assert single.outcome() == whole.outcome(), "blocks"
+    if not any(loss.reason == BEYOND for loss in (*whole.losses, *single.losses)):
+        assert single.outcome() == whole.outcome(), "blocks"
+    _check_accounts(single)
     _check_accounts(whole)
     return whole
 
