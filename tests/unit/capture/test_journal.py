@@ -437,6 +437,28 @@ def test_another_writer_goes_on_over_segments(folder):
     assert reader.losses == []
 
 
+@pytest.mark.parametrize("written", [0, 4, 10])
+def test_packets_that_died_with_their_process_are_counted(folder, written):
+    """A process held 10 packets while the disk was full, wrote some of them, and was killed: the next segment's head tells."""
+    marks = []
+    writer = JournalWriter(folder, [("lo", 1)], commit=marks.append)
+    packets = make(40)
+    writer.write(packets[:20])
+    writer.settle(1, 0, held=(10, captured(packets[20:30])))
+    mark = marks[-1]
+    writer.write(packets[20 : 20 + written])
+    writer.resume(mark, None)
+    assert writer.ahead() == 0, "what follows is new"
+    writer.write(packets[30:])
+    writer.close()
+    reader = JournalReader(folder, follow=False)
+    assert read_all(reader) == (packets[: 20 + written] + packets[30:], None)
+    reasons = [(loss.reason, loss.bytes) for loss in reader.losses]
+    missing = packets[20 + written : 30]
+    text = f"the journal could not be written, and the capture process was killed: {len(missing)} packets"
+    assert reasons == ([(text, captured(missing))] if missing else [])
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to write where root writes")
 def test_a_segment_belongs_to_the_folders_owner(folder):
     os.chown(folder, 12345, 12346)
