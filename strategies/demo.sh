@@ -1,13 +1,14 @@
 #!/bin/sh
-# The main job, end to end: a simulated exchange and its strategies, recorded live, and the questions that a trader asks.
+# The main job, end to end: simulated exchanges and their strategies, recorded live, and the questions that a trader asks.
 # Without the privilege to capture, it replays a capture of the same traffic instead. Options go to `python -m strategies.demo`.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"
 work=.demo
 db=$work/orders.duckdb
+venues="binance-spot okx bitfinex" # at ports one after the other
 port=9443
-tls_port=9444
+tls_port=9453
 keys=$work/keys
 rm -rf "$work"
 mkdir -p "$keys"
@@ -26,8 +27,10 @@ except (AttributeError, OSError):
 }
 
 record_live() {
-    say "Recording live on the loopback interface, 100 assets at 1.5 orders a second each, every second strategy over TLS"
-    sniffer record -i lo --port $port --port $tls_port --keylog "$keys" --db "$db" &
+    say "Recording live on the loopback interface: 100 assets at three venues, 1.5 orders a second each, half of it over TLS"
+    set_ports=
+    for offset in 0 1 2; do set_ports="$set_ports --port $((port + offset)) --port $((tls_port + offset))"; done
+    sniffer record -i lo $set_ports --keylog "$keys" --db "$db" &
     recorder=$!
     trap 'kill -INT $recorder 2>/dev/null; wait $recorder 2>/dev/null' EXIT
     trap 'exit 130' HUP INT PIPE TERM
@@ -45,7 +48,8 @@ record_live() {
     ) &
     watcher=$!
     sniffer exec --keylog-dir "$keys" -- \
-        python -m strategies.demo --assets 100 --seconds 8 --rate 1.5 --port $port --tls-port $tls_port --seed 7 "$@"
+        python -m strategies.demo --venues $venues --assets 100 --seconds 8 --rate 1.5 --seed 7 \
+        --port $port --tls-port $tls_port "$@"
     wait $watcher || true
     kill -INT $recorder
     wait $recorder
@@ -60,18 +64,23 @@ else
 fi
 
 ask "What are my open orders?" \
-    "SELECT symbol, side, price, quantity, filled_quantity, status, order_id FROM orders WHERE is_open ORDER BY symbol, price LIMIT 8"
+    "SELECT venue, symbol, side, price, quantity, filled_quantity, status, order_id FROM orders WHERE is_open
+     QUALIFY row_number() OVER (PARTITION BY venue ORDER BY symbol, price) <= 3 ORDER BY venue, symbol, price"
 ask "What filled, and at what price?" \
-    "SELECT exchange_time, symbol, side, quantity, price, fee, fee_asset, liquidity, observations FROM fills ORDER BY exchange_time DESC LIMIT 8"
+    "SELECT exchange_time, venue, symbol, side, quantity, price, fee, fee_asset, liquidity, observations FROM fills
+     ORDER BY exchange_time DESC LIMIT 9"
 ask "How long did an acknowledgement take?" \
-    "SELECT count(*) AS orders, median(epoch_ns(acknowledged_at) - epoch_ns(requested_at)) / 1e6 AS median_ms,
+    "SELECT venue, count(*) AS orders, median(epoch_ns(acknowledged_at) - epoch_ns(requested_at)) / 1e6 AS median_ms,
             quantile_cont(epoch_ns(acknowledged_at) - epoch_ns(requested_at), 0.99) / 1e6 AS p99_ms
-     FROM orders WHERE acknowledged_at IS NOT NULL AND requested_at IS NOT NULL"
-ask "How was it carried?" \
-    "SELECT protocol, tls_version, cipher, readable, count(*) AS connections, sum(messages)::BIGINT AS messages
+     FROM orders WHERE acknowledged_at IS NOT NULL AND requested_at IS NOT NULL GROUP BY venue ORDER BY venue"
+ask "How was it carried, and how is the venue known?" \
+    "SELECT protocol, tls_version, readable, venue,
+            CASE WHEN venue IS NULL THEN 'market data alone' WHEN venue_guessed THEN 'its messages' ELSE 'the path' END AS known_by,
+            count(*) AS connections, sum(messages)::BIGINT AS messages
      FROM connections GROUP BY ALL ORDER BY ALL"
 ask "What are the 15-minute candles of my fills?" \
-    "SELECT bucket, symbol, open, high, low, close, volume, trades FROM candles(INTERVAL 15 MINUTE) ORDER BY trades DESC, symbol LIMIT 8"
+    "SELECT bucket, venue, symbol, open, high, low, close, volume, trades FROM candles(INTERVAL 15 MINUTE)
+     ORDER BY trades DESC, symbol LIMIT 8"
 ask "Is anything missing?" \
     "SELECT (SELECT count(*) FROM losses) AS losses, sum(messages)::BIGINT AS messages_seen, sum(lost_bytes)::BIGINT AS lost_bytes,
             (SELECT count(*) FROM order_events) AS order_events, (SELECT count(*) FROM fills) AS fills

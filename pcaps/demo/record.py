@@ -7,6 +7,7 @@ nothing but this made-up traffic.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
@@ -24,13 +25,19 @@ from pcaps.kit.tls import secrets
 
 FOLDER = Path(__file__).parent
 ASSETS, SECONDS, RATE, SEED = 24, 8, 1.5, 7
+VENUES = ("binance-spot", "okx", "bitfinex")
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> int:
+    """The first of `count` TCP ports in a row that nobody listens on."""
+    while True:
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            first = 0
+            for offset in range(count):
+                probe = probes.enter_context(socket.socket())
+                probe.bind(("127.0.0.1", first and first + offset))
+                first = first or int(probe.getsockname()[1])
+            return first
 
 
 def with_secrets(pcap: bytes, key_log: str) -> bytes:
@@ -49,11 +56,24 @@ def main() -> int:
     if tcpdump is None:
         print("pcaps/demo: left as it is: tcpdump is not installed", file=sys.stderr)
         return 0
-    port, tls_port = free_port(), free_port()
+    count = len(VENUES)
+    port = free_ports(2 * count)
     with tempfile.TemporaryDirectory() as folder:
         raw, truth, keys = (Path(folder) / name for name in ("demo.pcap", "truth.json", "keys.log"))
         dump = subprocess.Popen(
-            [tcpdump, "-i", "lo", "-U", "-s", "0", "-B", "16384", "-w", str(raw), f"tcp port {port} or tcp port {tls_port}"],
+            [
+                tcpdump,
+                "-i",
+                "lo",
+                "-U",
+                "-s",
+                "0",
+                "-B",
+                "16384",
+                "-w",
+                str(raw),
+                f"tcp portrange {port}-{port + 2 * count - 1}",
+            ],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -63,9 +83,9 @@ def main() -> int:
         if dump.poll() is not None:
             print(f"pcaps/demo: left as it is: {(dump.stderr.read() if dump.stderr else '').strip()}", file=sys.stderr)
             return 0
-        numbers = {"assets": ASSETS, "seconds": SECONDS, "rate": RATE, "seed": SEED, "port": port, "tls-port": tls_port}
+        numbers = {"assets": ASSETS, "seconds": SECONDS, "rate": RATE, "seed": SEED, "port": port, "tls-port": port + count}
         options = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
-        command = [sys.executable, "-m", "strategies.demo", *options, "--truth", str(truth)]
+        command = [sys.executable, "-m", "strategies.demo", "--venues", *VENUES, *options, "--truth", str(truth)]
         subprocess.run(command, check=True, env=os.environ | {"SSLKEYLOGFILE": str(keys)})
         time.sleep(0.5)
         dump.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The shipped capture of the demo's traffic, replayed, against the books of the exchange that it was recorded from."""
+"""The shipped capture of the demo's traffic, replayed, against the books of the exchanges that it was recorded from."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_order_stands_as_the_exchange_has_it(db: Path, truth: dict[str, Any]) -> None:
+    """OKX and Bitfinex have no word for an order that has expired."""
     with connect(db) as connection:
         rows = connection.sql(
             "SELECT order_id, symbol, side, order_type, price, quantity, filled_quantity, status "
@@ -40,7 +41,8 @@ def test_every_order_stands_as_the_exchange_has_it(db: Path, truth: dict[str, An
     assert len(rows) == len(stored) == len(truth["orders"])
     for order in truth["orders"]:
         side, kind, price, quantity, filled, status = stored[(str(order["order_id"]), order["symbol"])]
-        assert (side.upper(), status) == (order["side"], order["status"]), order
+        known = order["status"] if order["venue"] == "binance-spot" else order["status"].replace("EXPIRED", "CANCELED")
+        assert (side.upper(), status) == (order["side"], known), order
         assert filled == Decimal(order["filled"]), order
         if order["type"] == "LIMIT":
             assert kind == "limit"
@@ -67,7 +69,8 @@ def test_every_fill_is_shown_once(db: Path, truth: dict[str, Any]) -> None:
 
 
 def test_refused_orders_are_rejected_with_the_reason(db: Path, truth: dict[str, Any]) -> None:
-    refused = {one["client_order_id"]: one["message"] for one in truth["refusals"] if one["method"] == "order.place"}
+    placed = ("order.place", "order", "on")
+    refused = {str(one["client_order_id"]): one["message"] for one in truth["refusals"] if one["method"] in placed}
     with connect(db) as connection:
         rows = dict(
             connection.sql(
