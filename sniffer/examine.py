@@ -32,6 +32,7 @@ from sniffer.model import (
     Sender,
     WireMessage,
 )
+from sniffer.owners import Owners
 from sniffer.wire.connection import Connection, Delivery
 
 _by_capture_time: Final = attrgetter("captured_at")
@@ -94,6 +95,7 @@ class Examiner:
         self._aliases: Bounded[str] = Bounded(ALIASES)
         self._instruments: Bounded[str] = Bounded(INSTRUMENTS)
         self._known: dict[int, _Examined] = {}
+        self.owners = Owners()
 
     def examine(self, connection: Connection, delivery: Delivery, batch: Batch) -> None:
         """Decode the messages of one delivery into `batch`: both senders' in the order of capture, the client first."""
@@ -136,6 +138,7 @@ class Examiner:
     def forget(self, connection_id: int) -> None:
         """The connection has ended, and its rows are stored."""
         self._known.pop(connection_id, None)
+        self.owners.forget(connection_id)
 
     # --- which venue -----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from sniffer.capture import PacketSource
 from sniffer.capture.journal import Bookmark
+from sniffer.capture.ownership import Owned
 from sniffer.config import SECOND, Settings, account_name, account_salt
 from sniffer.errors import DamagedCapture, UsageError
 from sniffer.examine import Examiner
@@ -146,6 +147,7 @@ class Pipeline:
         for block in self._identified(source, blocks):
             if self._keys is not None:
                 self._keys.look(source)
+            self._learn_owners(source)
             if block:
                 self._keep_snapshot(source)
                 at: int | None = getattr(source, "position", None)
@@ -276,6 +278,13 @@ class Pipeline:
                 self._examiner.forget(connection.id)
         self._dirty.clear()
 
+    def _learn_owners(self, source: PacketSource) -> None:
+        """Take in whose connections are, as far as the source tells; their rows are told anew, which changes nothing else."""
+        told: list[Owned] = getattr(source, "owners", [])
+        for connection in self._examiner.owners.note(told, self._engine.connections.values()):
+            self._dirty[connection.id] = connection
+        told.clear()
+
     def _source_losses(self, source: PacketSource) -> list[Loss]:
         """What the source itself lost: packets that the kernel dropped, damaged files.
 
@@ -330,6 +339,7 @@ class Pipeline:
 
     def _finish(self, source: PacketSource) -> None:
         """The source has ended. What that brings forth is an append of its own: it is taken back if the capture goes on."""
+        self._learn_owners(source)
         told = self._source_losses(source)
         if self._packets < self._skip or (self._packets == self._skip and self._ended):
             self.summary.already_loaded = self._packets
@@ -348,6 +358,7 @@ class Pipeline:
     def _connection_row(self, connection: Connection) -> ConnectionRow:
         venue, guessed, account, path, unexamined = self._examiner.facts(connection)
         client, server = connection.client, connection.server
+        owner = self._examiner.owners.of(connection)
         return ConnectionRow(
             connection_id=connection.id,
             capture_id=self._position.capture_id,
@@ -373,9 +384,9 @@ class Pipeline:
             lost_bytes=client.stream.lost + server.stream.lost,
             messages=connection.messages,
             unexamined=unexamined,
-            pid=None,
-            process=None,
-            strategy=None,
+            pid=owner.pid if owner else None,
+            process=owner.process if owner else None,
+            strategy=owner.strategy if owner else None,
             unreadable_bytes=connection.ledger.unreadable,
         )
 

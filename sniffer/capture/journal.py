@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sniffer.capture import CHUNK_BYTES, POLL_INTERVAL, capture_loss, pcapng
+from sniffer.capture.ownership import Owned, from_comments
 from sniffer.capture.segment import (
     END_OF_RUN,
     SegmentHead,
@@ -71,6 +72,8 @@ class JournalReader:
         self.ended = False
         """The latest run ended cleanly, and all of it was read."""
         self.losses: list[Loss] = []
+        self.owners: list[Owned] = []
+        """Who has which connection, as it is met; the reader drains it."""
         self.bytes_read = 0
         self.total_bytes: int | None = None
         self.kernel_drops: int | None = None
@@ -172,6 +175,8 @@ class JournalReader:
                 if decoder.kernel_drops is not None:
                     self.kernel_drops = decoder.kernel_drops
                 self.ended = decoder.statistics_comment == END_OF_RUN
+                self.owners += from_comments(decoder.comments)
+                decoder.comments.clear()
                 if packets:
                     self.position = self._packets
                     self._packets += len(packets)

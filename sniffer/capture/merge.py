@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Final
 
 from sniffer.capture import PacketSource
+from sniffer.capture.ownership import Owned
 from sniffer.capture.pcapfile import CaptureFile
 from sniffer.errors import DamagedCapture
 from sniffer.model import Loss, Packet
@@ -34,11 +35,13 @@ class MergedCapture:
         self.losses: list[Loss] = []
         self.secrets: list[bytes] = []
         """TLS key logs that the files hold, as they are met."""
+        self.owners: list[Owned] = []
+        """The same of who has which connection."""
         self._sources = sources
         for source in sources:
             source.losses = self.losses  # one list for all: the reader drains it
             if isinstance(source, CaptureFile):
-                source.secrets = self.secrets
+                source.secrets, source.owners = self.secrets, self.owners
 
     @property
     def name(self) -> str:

@@ -24,12 +24,18 @@ STRATEGY: Final = "SNIFFER_STRATEGY"
 _NETLINK_SOCK_DIAG: Final = 4  # linux/netlink.h
 _SOCK_DIAG_BY_FAMILY: Final = 20  # linux/sock_diag.h
 _NLM_F_REQUEST: Final = 1
+_NLM_F_DUMP: Final = 0x300
+_ESTABLISHED: Final = 1  # linux/tcp_states.h
 _ANY: Final = 0xFFFFFFFF  # all states; no cookie
 _HEAD = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _REQUEST = struct.Struct("=BBBBI")  # inet_diag_req_v2, before its inet_diag_sockid
 _ENDPOINTS = struct.Struct("!HH16s16s")  # inet_diag_sockid: ports and addresses
 _REST = struct.Struct("=III")  # its interface and cookie
-_INODE_AT: Final = _HEAD.size + 68  # in inet_diag_msg
+_IDS_AT: Final = _HEAD.size + 4  # in inet_diag_msg: its inet_diag_sockid
+_INODE_AT: Final = _HEAD.size + 68
+_DUMPED: Final = 64 << 10
+"""Bytes taken at once of a dump; the kernel fills up to 32 KiB."""
+_MAPPED: Final = bytes(10) + b"\xff\xff"  # an IPv4 address in IPv6 (RFC 4291 section 2.5.5.2)
 _TIMEOUT: Final = 0.5
 """Seconds for an answer, which the kernel gives at once."""
 
@@ -51,7 +57,11 @@ def find_owners(wanted: Collection[Endpoints]) -> dict[Endpoints, Owner]:
 
     All processes are looked through once, so many connections in one call cost little more than one.
     """
-    inodes = {inode: endpoints for endpoints in wanted if (inode := _inode(endpoints))}
+    return holders({inode: endpoints for endpoints in wanted if (inode := _inode(endpoints))})
+
+
+def holders(inodes: Mapping[int, Endpoints]) -> dict[Endpoints, Owner]:
+    """The same of sockets whose inodes are known."""
     found: dict[Endpoints, Owner] = {}
     for pid, inode in _sockets() if inodes else ():
         endpoints = inodes.get(inode)
@@ -60,6 +70,14 @@ def find_owners(wanted: Collection[Endpoints]) -> dict[Endpoints, Owner]:
             if len(found) == len(inodes):
                 break
     return found
+
+
+def established() -> dict[int, Endpoints]:
+    """The established TCP connections of this machine, from each end that is here: the socket's inode, and the ends.
+
+    An end that no process has accepted yet has no inode, and is left out. Empty where the kernel does not say.
+    """
+    return {inode: ends for family in (socket.AF_INET, socket.AF_INET6) for inode, ends in _dumped(family) if inode}
 
 
 def describe(pid: int) -> Owner | None:
@@ -123,6 +141,36 @@ def _inode(endpoints: Endpoints) -> int:
     if len(answer) < _INODE_AT + 4 or _HEAD.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         return 0
     return int(struct.unpack_from("=I", answer, _INODE_AT)[0])
+
+
+def _dumped(family: int) -> Iterator[tuple[int, Endpoints]]:
+    """(inode, ends) of each established connection of an address family; IPv4 that an IPv6 socket carries is IPv4."""
+    request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 1 << _ESTABLISHED) + bytes(_ENDPOINTS.size + _REST.size)
+    size = 4 if family == socket.AF_INET else 16
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
+            netlink.settimeout(_TIMEOUT)
+            flags = _NLM_F_REQUEST | _NLM_F_DUMP
+            netlink.send(_HEAD.pack(_HEAD.size + len(request), _SOCK_DIAG_BY_FAMILY, flags, 0, 0) + request)
+            while True:
+                answer = netlink.recv(_DUMPED)
+                at = 0
+                while at + _HEAD.size <= len(answer):
+                    length, kind = _HEAD.unpack_from(answer, at)[:2]
+                    if kind != _SOCK_DIAG_BY_FAMILY or length < _INODE_AT + 4:  # the end, or an error
+                        return
+                    port, remote_port, address, remote = _ENDPOINTS.unpack_from(answer, at + _IDS_AT)
+                    (inode,) = struct.unpack_from("=I", answer, at + _INODE_AT)
+                    yield inode, (_address(address[:size]), port, _address(remote[:size]), remote_port)
+                    at += (length + 3) & ~3
+    except (AttributeError, OSError):  # not Linux; or no such thing in this kernel
+        return
+
+
+def _address(packed: bytes) -> str:
+    if packed.startswith(_MAPPED) and len(packed) == 16:
+        packed = packed[12:]
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
 
 
 def _sockets() -> Iterator[tuple[int, int]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sniffer.capture import capture_loss, pcap, pcapng
+from sniffer.capture.ownership import Owned, from_comments
 from sniffer.capture.segment import segment_head
 from sniffer.capture.streams import GZIP_MAGIC, BrokenStream, Chunks, read_file, unzipped
 from sniffer.errors import CaptureError, DamagedCapture
@@ -53,6 +54,8 @@ class CaptureFile:
         self.losses: list[Loss] = []
         self.secrets: list[bytes] = []
         """TLS key logs that the file holds (pcapng), as they are met; the reader drains it."""
+        self.owners: list[Owned] = []
+        """The same of who has which connection, in a segment of a journal."""
         self.bytes_read = 0
         self.total_bytes: int | None = None
         self.first_time: int | None = None
@@ -92,6 +95,7 @@ class CaptureFile:
         blocks.close()
         self.losses.clear()
         self.secrets.clear()
+        self.owners.clear()
         self.bytes_read = 0
 
     def blocks(self) -> Generator[list[Packet], None, None]:
@@ -138,9 +142,11 @@ class CaptureFile:
                     if decoder is None:
                         continue
                 packets, used = decoder.decode(data)
-                if isinstance(decoder, pcapng.PcapngDecoder) and decoder.secrets:
+                if isinstance(decoder, pcapng.PcapngDecoder) and (decoder.secrets or decoder.comments):
                     self.secrets += decoder.secrets
+                    self.owners += from_comments(decoder.comments)
                     decoder.secrets.clear()
+                    decoder.comments.clear()
                 data = data[used:]
                 offset += used
                 if packets:

@@ -70,8 +70,9 @@ class PcapngDecoder:
 
     `application` and `comment` are those of the present section's header, `names` are its interfaces' names, and
     `statistics_comment` belongs to its latest statistics block: our journal marks the end of a run there. `secrets` holds the
-    TLS key logs that were met; whoever reads them takes them out. `statistics_apart`: one `decode` ends before a statistics
-    block, and the next begins with it, so that it is known whose packets it stands before.
+    TLS key logs that were met, and `comments`, in our own journal, those of all statistics; whoever reads them takes them
+    out. `statistics_apart`: one `decode` ends before a statistics block, and the next begins with it, so that it is known whose
+    packets it stands before.
     """
 
     def __init__(self, *, statistics_apart: bool = False) -> None:
@@ -82,6 +83,7 @@ class PcapngDecoder:
         self.comment = ""
         self.names: list[str] = []
         self.statistics_comment = ""
+        self.comments: list[str] = []
         self.secrets: list[bytes] = []
         self._order = ""  # "" before the first section
         self._interfaces: list[_Interface] = []
@@ -236,6 +238,8 @@ class PcapngDecoder:
             raise _Damage("statistics of an interface that was not described")
         options = dict(self._options(body, 12))
         self.statistics_comment = _text(options.get(OPT_COMMENT, b""))
+        if self.statistics_comment and self.application.startswith(OUR_APPLICATION):
+            self.comments.append(self.statistics_comment)
         counts = [options[code] for code in (ISB_IFDROP, ISB_OSDROP) if len(options.get(code, b"")) == 8]
         if counts:
             self._drops[interface] = sum(struct.unpack(self._order + "Q", count)[0] for count in counts)

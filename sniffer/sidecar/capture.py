@@ -20,6 +20,7 @@ from sniffer.errors import JournalError
 from sniffer.model import Packet
 from sniffer.sidecar.board import Board
 from sniffer.sidecar.log import Log
+from sniffer.sidecar.owners import Channel
 from sniffer.sidecar.privileges import confine
 from sniffer.sidecar.process import Ending
 
@@ -35,6 +36,8 @@ DROPS_PATIENCE: Final = 2.0
 """Seconds that a process that is to end waits for the supervisor's last look at the kernel's drop counters."""
 PACKET_COST: Final = 200
 """Bytes of memory that a packet takes beside its own."""
+NOTES: Final = 1000
+"""Notes of who has which connection that are taken at once, and kept while the journal cannot be written."""
 RESTARTED: Final = "the capture process was started again; it went on in the same ring"
 
 
@@ -48,11 +51,14 @@ class Capture:
         writer: JournalWriter,
         settings: Settings,
         boards: Mapping[str, Board],
+        owners: Channel,
         say: Log,
     ) -> None:
         self._ending, self._sources, self._writer, self._say = ending, sources, writer, say
         self._sync, self._room = settings.journal_sync, settings.limits.waiting_bytes
         self._marks, self._facts, self._supervisor = boards["marks"], boards["capture"], boards["supervisor"]
+        self._owners = owners
+        self._notes: deque[str] = deque(maxlen=NOTES)  # of owners, and not in the journal
         self._problem: JournalError | None = None
         self._latest: int | None = None  # time of a packet
         self._held: deque[tuple[int, list[Packet]]] = deque()  # out of the ring, and not in the journal
@@ -80,10 +86,19 @@ class Capture:
         if self._held:
             time.sleep(RETRY_INTERVAL if self._cost >= self._room else READ_TIMEOUT)
             self._unload()
-        ready, _, _ = select.select(self._sources, [], [], READ_TIMEOUT)
+        watched: list[LiveCapture | Channel] = [*self._sources, self._owners]
+        ready, _, _ = select.select(watched, [], [], READ_TIMEOUT)
         for index, source in enumerate(self._sources):
             if source in ready and self._cost < self._room:  # else it waits in the ring, which the kernel watches
                 self._move(index, 0.0)
+        if self._owners in ready:
+            self._note_owners()
+
+    def _note_owners(self) -> None:
+        """Journal who has which connection: what cannot be written now is tried again, as far as it can be kept."""
+        self._notes.extend(self._owners.take(NOTES))
+        while self._notes and self._attempt(lambda: self._writer.statistics(None, self._notes[0])):
+            self._notes.popleft()
 
     def _move(self, index: int, timeout: float) -> int | None:
         """Write what is in a ring, or hold it; the time of its last packet, None if there was none."""
@@ -168,6 +183,8 @@ class Capture:
         sound = self._attempt(self._writer.verify) and self._attempt(lambda: self._writer.statistics(self._drops()))
         if self._sync != "never":
             sound = self._attempt(self._writer.flush) and sound
+        if self._notes:
+            self._note_owners()
         if sound and not self._held and self._problem is not None:
             self._problem = None
             self._say("the journal can be written again")
@@ -209,12 +226,13 @@ def capture(
     writer: JournalWriter,
     settings: Settings,
     boards: Mapping[str, Board],
+    owners: Channel,
     starts: int,
     say: Log,
 ) -> None:
     """The process: see `Capture.run`. What it captures with is open already: it keeps no privilege but to write for others."""
     confine(None)
     try:
-        Capture(ending, sources, writer, settings, boards, say).run(starts)
+        Capture(ending, sources, writer, settings, boards, owners, say).run(starts)
     finally:
         writer.abandon()

@@ -24,9 +24,11 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _CAPABILITY_VERSION_3: Final = 0x20080522
-_CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_FOWNER = 0, 1, 3
+_CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_FOWNER, _CAP_SYS_PTRACE = 0, 1, 2, 3, 19
 _CAPABILITIES: Final = 64  # a kernel says EINVAL to those that it does not know
 _FILES: Final = 1 << _CAP_CHOWN | 1 << _CAP_DAC_OVERRIDE | 1 << _CAP_FOWNER
+LOOK_AT_PROCESSES: Final = 1 << _CAP_DAC_READ_SEARCH | 1 << _CAP_SYS_PTRACE
+"""What /proc/PID/fd and /proc/PID/environ of other users' processes take (proc(5))."""
 
 
 def owner_of(user: str | None) -> pwd.struct_passwd | None:
@@ -57,11 +59,12 @@ def keep_memory_private() -> None:
         _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def confine(owner: pwd.struct_passwd | None) -> None:
+def confine(owner: pwd.struct_passwd | None, needed: int = 0) -> None:
     """Become `owner`, without any capability, for good: no program that this process starts gets one back either.
 
     Root that nobody stands behind (no sudo, no `--user`) stays root, with what files take (to write for their owners) and no
-    more. Raises `SnifferError` if the system does not let go.
+    more. `needed`: capabilities, a set of bits, that are kept instead, as far as they are there. Raises `SnifferError` if the
+    system does not let go.
     """
     if sys.platform != "linux":
         _become(owner)
@@ -70,7 +73,7 @@ def confine(owner: pwd.struct_passwd | None) -> None:
         _prctl(_PR_CAPBSET_DROP, capability)
     _become(owner)
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    kept = _FILES if os.geteuid() == 0 else 0
+    kept = needed or (_FILES if os.geteuid() == 0 else 0)
     _keep_capabilities(kept)
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1) < 0 or capabilities() & ~kept:
         raise SnifferError("a process cannot give up its privileges here; start it without root, or on another system")

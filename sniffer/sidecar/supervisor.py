@@ -25,6 +25,7 @@ from sniffer.sidecar.capture import capture
 from sniffer.sidecar.load import load
 from sniffer.sidecar.log import Log
 from sniffer.sidecar.notify import Notifier
+from sniffer.sidecar.owners import Channel, look
 from sniffer.sidecar.privileges import keep_memory_private, make_folder, owner_of
 from sniffer.sidecar.process import Child, Ending, Keeper, patiently
 from sniffer.sidecar.status import serve
@@ -65,7 +66,7 @@ def record(settings: Settings, interfaces: list[str], *, user: str | None) -> Su
         stack.callback(writer.abandon)
         writer.detach()
         keep_memory_private()
-        return _Supervisor(settings, journal, owner, ending, sources, writer, marks).run()
+        return _Supervisor(settings, journal, owner, ending, sources, writer, marks, hosts).run()
 
 
 class _Supervisor:
@@ -80,10 +81,13 @@ class _Supervisor:
         sources: Sequence[LiveCapture],
         writer: JournalWriter,
         marks: Board,
+        hosts: tuple[str, ...],
     ) -> None:
         self._settings, self._journal, self._owner, self._ending = settings, journal, owner, ending
         self._sources, self._writer = sources, writer
         self._boards = {"marks": marks, "supervisor": Board(), "capture": Board(), "load": Board(16 << 10)}
+        self._channel = Channel()
+        self._hosts = hosts
         self._say = Log(settings.log_format)
         self._notifier = Notifier()
         self._keepers: list[Keeper] = []
@@ -95,6 +99,7 @@ class _Supervisor:
             # A database that cannot be written for now must not end the capture. Packets wait for the capture alone.
             loader = self._keep("load", self._start_load, lasting=2.0, forgives=True)
             self._keep("capture", self._start_capture, lasting=0.25, forgives=False)
+            self._keep("owners", self._start_owners, lasting=2.0, forgives=True)
             loader.await_ready()
             self._keep("status", self._start_status, lasting=2.0, forgives=True).await_ready()
             where = f"recording {', '.join(source.interface for source in self._sources)} into {self._settings.db}"
@@ -120,7 +125,7 @@ class _Supervisor:
         """End all processes, those first that others read from. Raises the first error that one of them tells."""
         results: dict[str, object] = {}
         first: SnifferError | None = None
-        for keeper in sorted(self._keepers, key=lambda keeper: keeper.name):  # capture, load, status
+        for keeper in sorted(self._keepers, key=lambda keeper: keeper.name):  # capture, load, owners, status
             try:
                 results[keeper.name] = keeper.finish(self._tick)
             except SnifferError as error:
@@ -153,9 +158,14 @@ class _Supervisor:
             self._writer,
             self._settings,
             self._boards,
+            self._channel,
             starts,
             self._say,
         )
+
+    def _start_owners(self, _starts: int) -> Child:
+        arguments = self._hosts, self._settings.ports, self._channel
+        return Child("owners", self._unprivileged, look, *arguments)
 
     def _start_load(self, _starts: int) -> Child:
         arguments = self._settings, self._journal, self._writer.identity, self._owner, self._boards["load"], self._say

@@ -17,7 +17,7 @@ MODULES = sorted((ROOT / "sniffer").rglob("*.py"))
 LAYERS = [
     {"sniffer.errors", "sniffer.model", "sniffer.config", "sniffer.allocator"},
     {"sniffer.capture", "sniffer.wire", "sniffer.exchanges", "sniffer.store"},
-    {"sniffer.examine", "sniffer.keys", "sniffer.pipeline", "sniffer.snapshot"},
+    {"sniffer.examine", "sniffer.keys", "sniffer.owners", "sniffer.pipeline", "sniffer.snapshot"},
     {
         "sniffer.sidecar",
         "sniffer.replay",

@@ -70,6 +70,19 @@ def test_ipv6_and_ipv4_on_a_socket_of_both(listen: str, connect: str) -> None:
                 theirs = (mine[2], mine[3], mine[0], mine[1])
                 assert {found.pid for found in find_owners([mine, theirs]).values()} == {os.getpid()}
                 assert len(find_owners([mine, theirs])) == 2
+                listed = set(owner.established().values())
+                plain = tuple(part.removeprefix("::ffff:") if isinstance(part, str) else part for part in theirs)
+                assert mine in listed
+                assert plain in listed
+
+
+def test_what_the_kernel_lists(server: socket.socket) -> None:
+    with client(server.getsockname()[1]) as (_, mine):
+        found = owner.established()
+        (inode,) = (inode for inode, ends in found.items() if ends == mine)
+        assert inode > 0
+        assert find_owners([mine]) == owner.holders({inode: mine})
+    assert mine not in owner.established().values()
 
 
 def test_what_may_not_be_seen_is_not_found(server: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +102,7 @@ def test_a_kernel_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(owner.socket, "socket", none)
     assert find_owners([("127.0.0.1", 1, "127.0.0.1", 2)]) == {}
+    assert owner.established() == {}
 
 
 def test_an_address_that_is_none() -> None:
