@@ -100,7 +100,8 @@ class Strategy:
         """Seconds from a new order's request to its answer."""
         self._socket: ClientConnection | None = None
         self._trading: asyncio.Task[None] | None = None
-        self._sent: dict[str, Sent] = {}
+        self._sent: dict[str, list[Sent]] = {}
+        """What awaits its answer, by the trader's key, which more than one request may share."""
 
     # --- hooks ------------------------------------------------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ class Strategy:
         if self._socket is None:
             raise RuntimeError(f"{self.name} is not connected")
         for key, (action, order) in request.awaits.items():
-            self._sent[key] = Sent(action, time.perf_counter(), order)
+            self._sent.setdefault(key, []).append(Sent(action, time.perf_counter(), order))
         await self._socket.send(request.text)
 
     def _new_order(self, side: Side, quantity: Decimal, price: Decimal | None, type: str, time_in_force: str) -> Order:
@@ -207,24 +208,29 @@ class Strategy:
             elif isinstance(heard, Execution):
                 self._filled(heard)
             elif isinstance(heard, Answer):
-                if (sent := self._sent.pop(heard.key, None)) is not None:
-                    self._answered(sent, heard.refusal)
+                self._answered(heard)
             elif isinstance(heard, Say) and self._socket:
                 await self._socket.send(heard.text)
             elif isinstance(heard, Ready):
                 self._trading = asyncio.create_task(self._trade())
 
-    def _answered(self, sent: Sent, refusal: str) -> None:
+    def _answered(self, answer: Answer) -> None:
         """An answer: of an order only its failure matters, for its life is told by events."""
+        waiting = self._sent.pop(answer.key, None)
+        if not waiting:
+            return
+        sent, *later = waiting
+        if later:
+            self._sent[answer.key] = later
         new, order = sent.action == "place", sent.order
-        if not refusal:
+        if not answer.refusal:
             if new:
                 self.counts.acknowledged += 1
                 self.acknowledgements.append(time.perf_counter() - sent.at)
             self.counts.amended += sent.action == "amend"
             return
         self.counts.rejected += 1
-        order.reason = refusal
+        order.reason = answer.refusal
         if new and order.is_open:
             order.status = "REJECTED"
             self._close(order)

@@ -30,7 +30,7 @@ MAX_BATCH: Final = 20
 """Orders a batch ("up to 20 orders")."""
 MAX_CHANNELS: Final = 480
 """Subscriptions a connection."""
-SIDES: Final[dict[object, Side]] = {"buy": "BUY", "sell": "SELL"}
+SIDES: Final[dict[str, Side]] = {"buy": "BUY", "sell": "SELL"}
 TYPES: Final = {
     "limit": ("LIMIT", "GTC"),
     "post_only": ("LIMIT_MAKER", "GTC"),
@@ -117,7 +117,7 @@ class OkxSession:
         self._event("login", code="0", msg="")
 
     def _subscribe(self, arg: Json) -> None:
-        channel, symbol, name = arg.get("channel"), arg.get("instId"), dumps(arg)
+        channel, symbol, name = str(arg.get("channel")), str(arg.get("instId")), dumps(arg)
         private = channel in ACCOUNT_CHANNELS
         if private and self.account is None:
             self._event("error", code="60011", msg="Please log in")
@@ -130,14 +130,14 @@ class OkxSession:
         if name in self.listening:
             return
         if private and self.account:
-            sinks = self.account.sinks[str(channel)]
+            sinks = self.account.sinks[channel]
             sink = self._sink(arg | {"uid": str(self.account.user_id)})
             sinks.append(sink)
             self.listening[name] = partial(sinks.remove, sink)
         elif channel == "instruments":
             self._sink(arg)(messages.instrument_list({name: book.instrument for name, book in self.venue.books.items()}))
         else:
-            stream, sink = MARKET_CHANNELS[str(channel)](str(symbol)), self._sink(arg)
+            stream, sink = MARKET_CHANNELS[channel](symbol), self._sink(arg)
             self.venue.listen(stream, sink)
             self.listening[name] = partial(self.venue.unlisten, stream, sink)
 
@@ -195,10 +195,10 @@ class OkxSession:
 
     def _place(self, arg: Json) -> Order:
         book, account = self._book(arg)
-        side, kind = arg.get("side"), arg.get("ordType")
+        side, kind = str(arg.get("side")), str(arg.get("ordType"))
         if side not in SIDES:
             raise wrong("side")
-        if not isinstance(kind, str) or kind not in TYPES:
+        if kind not in TYPES:
             raise wrong("ordType")
         if arg.get("tdMode") != "cash":
             raise wrong("tdMode")

@@ -22,6 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from strategies.credentials import Credentials
+from strategies.dialects import DIALECTS
 from strategies.exchange import Exchange
 from strategies.instruments import instruments
 from strategies.options import ExchangeConfig
@@ -73,9 +74,10 @@ async def one_strategy(config: ExchangeConfig, seconds: float) -> tuple[Recordin
         return strategy, exchange.truth()
 
 
-def test_what_a_strategy_holds_in_memory_is_what_happened() -> None:
+@pytest.mark.parametrize("venue", DIALECTS)
+def test_what_a_strategy_holds_in_memory_is_what_happened(venue: str) -> None:
     print(f"seed {SEED}")
-    strategy, truth = run(one_strategy(ExchangeConfig(assets=1, seed=SEED, market_rate=20), 2))
+    strategy, truth = run(one_strategy(ExchangeConfig(venue, assets=1, seed=SEED, market_rate=20), 2))
     orders = truth["orders"]
     assert len(orders) > 50
     assert {order["status"] for order in orders} > {"FILLED", "CANCELED", "EXPIRED"}
