@@ -198,18 +198,19 @@ UNKNOWN_VENUE: Final = Secrets(
         "passphrase", "password", "otp", "tfa", "authorization", "cookie",
         "token", "access_token", "refresh_token", "authtoken", "jwt", "listenkey", "listentoken",
     ),
-    channels=("stream", "streams", "args", "params", "result", "message"),
+    channels=("stream", "streams", "args", "params"),
     channel_path="/",
     public=_not_a_key,
 )  # fmt: skip
-"""For connections of no known venue: whatever is usually called a secret, and names and path segments as long as a key."""
+"""For connections of no known venue: whatever is usually called a secret, and path segments as long as a key.
+
+A long word in a payload is not taken for one: nothing says that it is, and what no venue claims is kept as it was sent."""
 
 _LOGIN: Final = re.compile(
     r'"(?:op|action|event|method|type|ch|channel)"\s*:\s*"(?:auth|access|login|session\.logon|public/auth|authKey\w*|\w+\.login)"'
 )
-_TOKEN: Final = re.compile(r'[\s"\[]*[A-Za-z0-9_\-.~+/=:]{32,}[\s"\]]*')
 
 
 def is_login(text: str) -> bool:
-    """Whether a message of an unknown venue exists to carry a secret: it is what venues call a login, or one long word."""
-    return _LOGIN.search(text) is not None or _TOKEN.fullmatch(text) is not None
+    """Whether a message of an unknown venue exists to carry a secret: it is what venues call a login."""
+    return _LOGIN.search(text) is not None

@@ -25,6 +25,9 @@ from tests.command_line import Result, run
 
 MARK, CANARY = b"pLaNtEd", b"cAnArY"
 PRINTABLE = "sEcReT0123456789"
+NAMELESS = ("binance-spot: /stream", "bitfinex: /v2/auth/w/token", "kraken-futures: /ws/v1", "kucoin: /v1/private?")
+"""Places whose secret is a value that nothing names (a lone word, a `result`): on a host of no known venue it may be anything, and
+is kept by `--keep all` as it was sent; docs/operating.md says so."""
 
 pytestmark = pytest.mark.usefixtures("settings_folder")
 
@@ -177,8 +180,8 @@ def test_no_secret_is_written(known: bool, secured: bool, tmp_path: Path, monkey
     holding = {name for name, _ in found(CANARY, folder)}
     assert {"orders.duckdb", "copy.duckdb", "messages.parquet", "exported.messages.csv", "3.out"} <= holding
     assert holding & {path.name for path in (folder / "orders.duckdb.d").rglob("*.parquet")}
-    leaks = found(MARK, folder)
-    assert {(name, planter.places.get(_mark(around), "?"), around) for name, around in leaks} == set()
+    leaks = {(name, planter.places.get(_mark(around), "?"), around) for name, around in found(MARK, folder)}
+    assert {leak for leak in leaks if known or not leak[1].startswith(NAMELESS)} == set()
     if known:
         with duckdb.connect(str(folder / "orders.duckdb"), read_only=True) as connection:
             rows = connection.execute("SELECT venue, sum(unexamined), count(*) FROM connections GROUP BY venue").fetchall()
