@@ -174,11 +174,11 @@ class Conversation:
     # --- whose turn it is ------------------------------------------------------------------------------------------------
 
     def _earlier(self) -> Sender:
-        """Whose next item was on the wire first; an end comes last, since what waits on that side may need the other's rest."""
+        """Whose next item was on the wire first."""
         client, server = self._todo["client"], self._todo["server"]
         if not client or not server:
             return "client" if client else "server"
-        return "client" if _place(client[0]) <= _place(server[0]) else "server"
+        return "client" if _place(client[0], "client") < _place(server[0], "server") else "server"
 
     def _must_wait(self, sender: Sender) -> bool:
         """What one side says may decide how the other is read: theirs is the order of the wire, not of acknowledgements."""
@@ -186,7 +186,7 @@ class Conversation:
         todo, earliest = self._todo, self._waiting[SENDERS.index(other)]
         if earliest is None or todo[other] or len(todo[sender]) > _MAX_WAITING:
             return False
-        return earliest < time_of(todo[sender][0])
+        return _place((0, earliest, b""), other) < _place(todo[sender][0], sender)
 
     # --- stages ----------------------------------------------------------------------------------------------------------
 
@@ -435,6 +435,9 @@ class Conversation:
             self._websocket.swap()
 
 
-def _place(item: Item) -> tuple[bool, int]:
-    """Where an item stands among those of both sides."""
-    return isinstance(item, End), time_of(item)
+def _place(item: Item, sender: Sender) -> tuple[bool, int, bool, bool]:
+    """Where an item stands among those of both sides.
+
+    An end comes last, since what waits on its side may need the other's rest; a hole comes behind bytes of the same moment.
+    """
+    return isinstance(item, End), time_of(item), isinstance(item, Gap), sender == "server"
