@@ -42,7 +42,7 @@ class _Place(NamedTuple):
         return Market(self.url, self.config.assets, self.config.seed, self.config.venue, secure)
 
 
-def _configs(options: argparse.Namespace) -> list[ExchangeConfig]:
+def configs(options: argparse.Namespace) -> list[ExchangeConfig]:
     """One exchange a venue: the assets shared out, the ports counted up."""
     first, number = config_from(options), len(options.venues)
     return [
@@ -66,7 +66,7 @@ def exchange_process(options: argparse.Namespace, pipe: Connection) -> None:
     try:
         asyncio.run(_serve(options, pipe))
     except OSError as error:
-        print(explain(error, options), file=sys.stderr)
+        print(explain(error, options, len(options.venues)), file=sys.stderr)
         sys.exit(1)
 
 
@@ -93,7 +93,7 @@ async def _serve(options: argparse.Namespace, pipe: Connection) -> None:
         halting.append(loop.create_task(halt(exchanges)))
         pipe.send([_Place(one.config, one.url, one.tls_url, one.certificate) for one in exchanges])
 
-    await run(_configs(options), options.truth, stop, ready)
+    await run(configs(options), options.truth, stop, ready)
 
 
 def _figures(exchange: Exchange) -> str:
@@ -122,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_exchange_options(parser)
     add_strategy_options(parser)
     options = parser.parse_args(arguments)
+    if max(options.port, options.tls_port or 0) + len(options.venues) > 65536:
+        parser.error("--port, --tls-port: the last venue's would be above 65535; choose lower ones")
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     exchange = context.Process(target=exchange_process, args=(options, theirs), name="exchange")

@@ -111,10 +111,11 @@ def config_from(options: argparse.Namespace, venue: str = DEFAULT) -> ExchangeCo
     )
 
 
-def explain(error: OSError, options: argparse.Namespace) -> str:
-    """One line for an exchange that cannot run."""
+def explain(error: OSError, options: argparse.Namespace, exchanges: int = 1) -> str:
+    """One line for exchanges that cannot run; several listen at ports one after the other."""
     if error.errno == errno.EADDRINUSE:
-        ports = f"--port {options.port}" + (f", --tls-port {options.tls_port}" if options.tls_port else "")
+        more = f" (and the next {exchanges - 1})" if exchanges > 1 else ""
+        ports = f"--port {options.port}{more}" + (f", --tls-port {options.tls_port}{more}" if options.tls_port else "")
         return f"{ports}: something listens there on {options.host} already; choose another, or 0 for any"
     if error.filename:
         return f"{error.filename}: cannot be written: {error.strerror}; name another file"

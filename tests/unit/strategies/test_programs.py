@@ -44,6 +44,32 @@ def test_a_port_in_use_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
                 assert line.startswith(f"{named}: something listens there on 127.0.0.1 already")
 
 
+def test_a_port_of_a_further_venue_in_use_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1] - 1
+        assert demo.main(["--port", str(port), "--assets", "2", "--venues", "okx", "bitfinex"]) == 1
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line.startswith(f"--port {port} (and the next 1): something listens there on 127.0.0.1 already")
+
+
+def test_ports_end_at_65535(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        demo.main(["--port", "65535", "--venues", "okx", "bitfinex"])
+    assert left.value.code == 2
+    assert "above 65535" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_venues_share_the_assets_and_listen_one_after_the_other() -> None:
+    parser = argparse.ArgumentParser()
+    add_exchange_options(parser)
+    options = parser.parse_args(["--assets", "8", "--port", "9000", "--tls-port", "0"])
+    options.venues = ["binance-spot", "okx", "bitfinex"]
+    shares = [(one.venue, one.assets, one.port, one.tls_port) for one in demo.configs(options)]
+    assert shares == [("binance-spot", 3, 9000, 0), ("okx", 3, 9001, 0), ("bitfinex", 2, 9002, 0)]
+    options.assets = 2
+    assert [one.assets for one in demo.configs(options)] == [1, 1]
+
+
 def test_an_address_of_another_machine_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert exchange.main(["--host", "192.0.2.1", "--port", "0", "--assets", "1"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
