@@ -91,7 +91,15 @@ _EVENT_NAME_END: Final = 128
 """Where an event's name has come to an end, after a listen key of 64 characters."""
 _ANSWER_WORDS: Final = (b'rderId"', b'"error"', b'ptionId"', b'Key"', b'"listStatus"')
 """Order ids, refusals, subscriptions by number (and their events), API and listen keys."""
-_ORDER_CALL: Final = re.compile(rb'"method"\s*:\s*"(?:v3/)?(?:order|orderList|sor\.order|openOrders)\.')
+_OWN_CALL: Final = re.compile(
+    rb'"method"\s*:\s*"(?:v3/)?(?:orderList\.|sor\.order\.|openOrders\.|order\.cancelReplace|order\.amend\.)'
+)
+_PLACE_CALL: Final = re.compile(rb'"method"\s*:\s*"(?:v3/)?order\.place"')
+_OWN_WORDS: Final = (
+    b'"quoteOrderQty"', b'"icebergQty"', b'"strategyId"', b'"trailingDelta"', b'"LIMIT_MAKER"', b'"STOP_LOSS',
+    b'"TAKE_PROFIT_LIMIT"', b'"FULL"',
+)  # fmt: skip
+"""Of an `order.place` only spot has these parameters, types and values; all others may as well be of Binance's futures."""
 _ORDER_ANSWER: Final = (b'"transactTime"', b'"orderId"', b'"clientOrderId"', b'"id"', b'"result"')
 _FUTURES_WORDS: Final = (b'"positionSide"', b'"reduceOnly"', b'"workingType"', b'"closePosition"', b'"priceMatch"')
 _SBE: Final = "SBE: a binary format that is not decoded; have the client ask for JSON (leave responseFormat=sbe out)"
@@ -324,13 +332,14 @@ class BinanceSpot:
         return (host or "").lower().rstrip(".") in HOSTS or (path or "").partition("?")[0].rstrip("/") == API_PATH
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
-        """An executionReport, an order request or the answer to one; words of Binance's futures say no to the latter two."""
+        """An executionReport, an order request that Binance's futures do not have, or the answer to one without their words."""
         if sender == "server":
             if b"executionReport" in payload:
                 return b'"X"' in payload and b'"x"' in payload
             found = all(word in payload for word in _ORDER_ANSWER)
         else:
-            found = _ORDER_CALL.search(payload) is not None
+            own = _PLACE_CALL.search(payload) is not None and any(word in payload for word in _OWN_WORDS)
+            found = own or _OWN_CALL.search(payload) is not None
         return found and not any(word in payload for word in _FUTURES_WORDS)
 
     def decoder(self, facts: ConnectionFacts) -> BinanceSpotDecoder:

@@ -90,6 +90,8 @@ _EVENTS: Final[dict[str, tuple[str, Callable[[Rows, Row, Row], Decoded]]]] = {
     "CONDITIONAL_ORDER_TRADE_UPDATE": ("so", strategy_update),
     "CONDITIONAL_ORDER_TRIGGER_REJECT": ("or", trigger_reject),
 }
+_COIN_M_SYMBOL: Final = re.compile(rb'"(?:s|symbol)"\s*:\s*"[A-Z0-9]+USD_(?:PERP|\d{6})"')
+"""Contracts of COIN-M are quoted in USD and say when they expire; those of USDⓈ-M are quoted in coins (BTCUSDT_260327)."""
 _ORDER_CALL: Final = re.compile(rb'"method"\s*:\s*"(?:v\d/)?(?:order\.modify|algoOrder\.\w+)"')
 
 
@@ -306,12 +308,15 @@ class BinanceFutures:
         return told == self.name if told is not None else (host or "").lower().rstrip(".") in self.hosts
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
-        """A user event or a request that only Binance's futures have. Who is not known trades USDⓈ-M, as nearly all do."""
-        if self.name != NAME:
-            return False
+        """A user event or a request that only Binance's futures have, of the market whose symbol it names.
+
+        Who names no symbol trades USDⓈ-M, as nearly all do.
+        """
         if sender == "server":
-            return any(word in payload for word in _EVENT_WORDS) and b'"e"' in payload
-        return _ORDER_CALL.search(payload) is not None or (b'"order.place"' in payload and b'"positionSide"' in payload)
+            found = any(word in payload for word in _EVENT_WORDS) and b'"e"' in payload
+        else:
+            found = _ORDER_CALL.search(payload) is not None or (b'"order.place"' in payload and b'"positionSide"' in payload)
+        return found and (_COIN_M_SYMBOL.search(payload) is not None) == (self.name == COIN_M)
 
     def decoder(self, facts: ConnectionFacts) -> BinanceFuturesDecoder:
         """A decoder for one connection."""

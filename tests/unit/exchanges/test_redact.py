@@ -188,8 +188,8 @@ def test_hostile_texts_take_no_time() -> None:
     "text",
     [
         '{"op":"auth","args":["short",1662350400000,"5f3c"]}', '{"event": "auth", "token": "x"}',
-        '[0,"s","t",{"op":"authKeyExpires"}]', '{"method":"session.logon"}', '{"method" : "public/auth"}', '{"channel":"spot.login"}',
-        '{"action":"access","args":["k"]}',
+        '[0,"s","t",{"op":"authKeyExpires"}]', '{"method":"session.logon"}', '{"method" : "public/auth"}',
+        '{"channel":"spot.login"}', '{"action":"access","args":["k"]}',
     ],
 )  # fmt: skip
 def test_what_may_be_a_login(text: str) -> None:

@@ -49,7 +49,8 @@ def test_not_recognised(host: str | None, path: str | None) -> None:
 
 def test_guessed_by_order_messages_only() -> None:
     for sender, payload in (
-        ("server", report()), ("server", {"stream": "k", "data": trade()}), ("server", answer(order())), ("client", place()),
+        ("server", report()), ("server", {"stream": "k", "data": trade()}), ("server", answer(order())),
+        ("client", place(type="LIMIT_MAKER")),
         ("client", ask("order.cancelReplace")), ("client", ask("v3/orderList.place.oco")),
     ):  # fmt: skip
         assert guess_venue(sender, json.dumps(payload).encode()) is VENUE  # type: ignore[arg-type]
@@ -57,6 +58,7 @@ def test_guessed_by_order_messages_only() -> None:
         ("server", {"e": "trade", "s": "ADAUSDC", "p": "0.7", "q": "5", "t": 1, "m": True}), ("client", ask("session.logon")),
         ("server", {"e": "ORDER_TRADE_UPDATE", "o": {"x": "NEW", "X": "NEW"}}), ("client", place(positionSide="LONG")),
         ("server", {"topic": "order", "data": [{"orderId": "1"}]}), ("client", {"op": "order.create", "args": []}),
+        ("client", place()), ("client", ask("order.cancel", orderId=1)), ("client", ask("order.modify", orderId=1)),
         ("client", {"method": "SUBSCRIBE", "params": ["executionReport"]}), ("server", {"result": None, "id": 1}),
         ("server", answer(order(positionSide="BOTH", reduceOnly=False))),
     ):  # fmt: skip
