@@ -10,7 +10,7 @@ GRANTED: Final = "0"
 
 ERRORS: Final = {
     Refusal.ACCOUNTS: ("60009", "Login failed."),
-    Refusal.SYMBOL: ("51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist."),
+    Refusal.SYMBOL: ("51001", "Instrument ID, Instrument ID code or Spread ID doesn't exist."),
     Refusal.TICK: ("51000", "Parameter px error"),
     Refusal.LOT: ("51121", "Order quantity must be a multiple of the lot size."),
     Refusal.FAR: ("51006", "Order price is not within the price limit."),

@@ -162,7 +162,8 @@ class OkxSession:
         return dumps(answer | {"inTime": str(received), "outTime": str(now_ms() * 1000)})
 
     def _result(self, request_id: object, op: str, arg: Json) -> Json:
-        order_id, client_order_id, (code, text) = "", str(arg.get("clOrdId", "")), (GRANTED, "")
+        order_id, client_order_id, code = "", str(arg.get("clOrdId", "")), GRANTED
+        text = "Order successfully placed." if self.operations[op] == self._place else ""
         try:
             order = self.operations[op](arg)
             order_id, client_order_id = str(order.order_id), order.client_order_id
@@ -180,14 +181,13 @@ class OkxSession:
         return result | ({"reqId": str(arg.get("reqId", ""))} if "amend" in op else {})
 
     def _named(self, arg: Json) -> Book | None:
-        """The book that an order names, by number or by name; "if both are given, instIdCode takes precedence"."""
+        """The book that an order names by `instIdCode`: by name alone the websocket takes none, since February 2026."""
         code = arg.get("instIdCode")
-        if code is not None:
-            return self.codes.get(code) if isinstance(code, int) else None
-        symbol = arg.get("instId")
-        return self.venue.books.get(symbol) if isinstance(symbol, str) else None
+        return self.codes.get(code) if isinstance(code, int) else None
 
     def _book(self, arg: Json) -> tuple[Book, Account]:
+        if arg.get("instIdCode") is None:
+            raise Failed("50014", "Parameter instIdCode can not be empty.")
         book = self._named(arg)
         if book is None or self.account is None:
             raise Rejected(Refusal.SYMBOL)
