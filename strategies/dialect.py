@@ -8,11 +8,12 @@ text out, no socket.
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from strategies.instruments import Instrument
 from strategies.rules import Rules
@@ -34,6 +35,14 @@ Top: TypeAlias = tuple[Decimal, Decimal]
 
 dumps = json.JSONEncoder(separators=(",", ":")).encode
 """Compact JSON, as exchanges send it."""
+
+
+_DIGITS: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+
+
+def exactly(value: object) -> Decimal | None:
+    """A number that a client has written as text, exactly; None for anything else."""
+    return Decimal(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
 
 
 class Event(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Any, Final
 from strategies.accounts import ZERO, Account
 from strategies.bitfinex import messages
 from strategies.bitfinex.texts import ERRORS, array
-from strategies.dialect import Json, Send, dumps
+from strategies.dialect import Json, Send, dumps, exactly
 from strategies.orders import OrderRequest, Rejected, now_ms
 from strategies.venue import Stream, Venue
 
@@ -218,9 +218,7 @@ def _whole(details: Json, name: str) -> int | None:
 
 def _number(details: Json, name: str) -> Decimal:
     """An amount or price, which clients write as text."""
-    value = details.get(name)
-    text = value if isinstance(value, str) else ""
-    digits = text.removeprefix("-").replace(".", "", 1)
-    if not digits.isdecimal() or not digits.isascii() or len(digits) > 40:
+    number = exactly(details.get(name))
+    if number is None:
         raise Failed(f"{name}: invalid")
-    return Decimal(text)
+    return number

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from strategies.accounts import Account, make_key
-from strategies.dialect import Json, Send, dumps
+from strategies.dialect import Json, Send, dumps, exactly
 from strategies.matching import Book
 from strategies.okx import messages
 from strategies.okx.refusals import ERRORS, GRANTED, UNKNOWN_TO_AMEND, Failed, wrong
@@ -225,12 +225,8 @@ class OkxSession:
 
 
 def _amount(arg: Json, name: str) -> Decimal:
-    value: Any = arg.get(name)
-    try:
-        amount = Decimal(value) if isinstance(value, str) else Decimal(-1)
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not (amount.is_finite() and 0 < amount < Decimal(10) ** 20 and amount.as_tuple().exponent >= -20):  # type: ignore[operator]
+    amount = exactly(arg.get(name))
+    if amount is None or amount <= 0:
         raise wrong(name)
     return amount
 
@@ -238,7 +234,7 @@ def _amount(arg: Json, name: str) -> Decimal:
 def _which(arg: Json) -> tuple[int | None, str | None]:
     """Order id and client order id; "if both are passed, ordId will be used"."""
     order_id, client_order_id = arg.get("ordId"), arg.get("clOrdId")
-    if isinstance(order_id, str) and order_id.isdecimal():
+    if isinstance(order_id, str) and order_id.isdecimal() and len(order_id) < 20:
         return int(order_id), None
     if not isinstance(client_order_id, str) or not client_order_id:
         raise wrong("ordId")

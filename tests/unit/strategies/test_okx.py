@@ -127,6 +127,11 @@ def test_an_amended_price_and_a_cancel(client: Client) -> None:
     ]
 
 
+def test_an_id_that_none_can_have_is_of_no_order(client: Client) -> None:
+    for order_id in ("9" * 5000, "12"):
+        assert client.ask("cancel-order", {"ordId": order_id, "clOrdId": "a"})["data"][0]["sCode"] == "51400"
+
+
 @pytest.mark.parametrize(("kind", "away", "source"), [("post_only", -3, "31"), ("ioc", 9, "14"), ("fok", 9, "13")])
 def test_an_order_that_ends_at_once_says_why(client: Client, kind: str, away: int, source: str) -> None:
     answer = client.ask("order", client.order("buy", 100, away=away, ordType=kind))
@@ -157,6 +162,7 @@ def test_a_batch_may_fail_in_part(client: Client) -> None:
         ({"clOrdId": "no-dashes"}, "51000"),
         ({"px": "NaN"}, "51000"),
         ({"px": 5}, "51000"),
+        ({"px": "1_0"}, "51000"),
         ({"sz": "1e30"}, "51000"),
         ({"sz": "0.00000000001"}, "51121"),
         ({"px": "1000000000"}, "51006"),
