@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import growth, recording, search, speed
+from bench import decoding, growth, recording, search, speed
 from bench.options import Options
 from bench.processes import Failed
 from bench.report import RESULTS, Figure, machine, save, text
@@ -17,6 +17,7 @@ FIGURES: Final[dict[str, Callable[[Options], Figure]]] = {
     "speed": speed.figure,
     "tls": speed.secured,
     "search": search.figure,
+    "decoding": decoding.figure,
     "growth": growth.figure,
     "live": recording.live,
     "idle": recording.idle,

