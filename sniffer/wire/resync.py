@@ -210,6 +210,8 @@ class Resync:
             return False
         if opcode >= OPCODE_CLOSE:
             return bool(final) and not first & 0x40 and second & 0x7F <= 125
+        if not final and not second & 0x7F:  # an empty piece of a message: so looks every run of zeros, and no sender writes it
+            return False
         if first & 0x40 and (not self._may_compress or opcode == 0):
             return False
         if opcode == 0:
