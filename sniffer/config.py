@@ -32,7 +32,8 @@ class Limits:
     reorder_bytes: int = 4 << 20
     """Out-of-order bytes held a side: more than a TCP window in use between a trader and an exchange."""
     reorder_total_bytes: int = 64 << 20
-    """The same over all connections; the oldest hole is then given up first."""
+    """The same over all connections, what waits for its acknowledgement included. With `total_message_bytes` it is one limit of
+    all that is held; past it the connection that holds most takes what is in order as settled, then the rest as lost."""
     reorder_segments: int = 4096
     """Out-of-order segments held a side: a flood of one-byte segments must not cost 100 bytes of bookkeeping each."""
     gap_wait: int = SECOND // 5

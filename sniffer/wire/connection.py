@@ -119,8 +119,10 @@ class Connection:
         return bool(self.client.stream.extent or self.server.stream.extent)
 
     def buffered_bytes(self) -> int:
-        """Bytes that this connection holds for what is not complete yet."""
-        return self.client.stream.held_bytes + self.server.stream.held_bytes + self.conversation.held_bytes()
+        """Bytes that this connection holds for what is not complete, or not settled yet."""
+        client, server = self.client.stream, self.server.stream
+        waiting = client.held_bytes + client.unsettled_bytes + server.held_bytes + server.unsettled_bytes
+        return waiting + self.conversation.held_bytes()
 
     # --- segments --------------------------------------------------------------------------------------------------------
 
@@ -182,12 +184,17 @@ class Connection:
         self.ledger.finish()
         return out
 
+    def settle(self) -> Delivery:
+        """Take as settled what waits for that: a limit over all connections is passed, and the oldest bytes go first."""
+        client, server = self.client.stream.settle(), self.server.stream.settle()
+        return self._run(client, server) if client or server else []
+
     def shed(self, time: int, reason: str) -> Delivery:
         """Give up what is buffered: a limit over all connections is passed. The messages that are read of it all the same."""
         for side in (self.client, self.server):
             while side.stream.held_bytes:
                 side.stream.give_up(time, reason)
-        return self.conversation.shed(time, reason)
+        return self.settle() + self.conversation.shed(time, reason)
 
     def _run(self, client: list[Item], server: list[Item]) -> Delivery:
         for side, items in ((self.client, client), (self.server, server)):

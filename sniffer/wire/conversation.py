@@ -109,9 +109,10 @@ class Conversation:
 
     def held_bytes(self) -> int:
         """Bytes of messages that are not whole yet, or cannot be decrypted yet."""
+        held = sum(len(item[2]) for items in self._todo.values() for item in items if isinstance(item, tuple))
         if self._secured is not None:
-            return self._secured.held_bytes()
-        held = self._http.held_bytes() if self._http is not None else 0
+            return held + self._secured.held_bytes()
+        held += self._http.held_bytes() if self._http is not None else 0
         return held + (self._websocket.held_bytes() if self._websocket is not None else 0)
 
     def feed(self, client: list[Item], server: list[Item], waiting: Waiting) -> Delivery:

@@ -374,10 +374,15 @@ class Engine:
         while self._buffered and sum(self._buffered.values()) > limit:
             largest = max(self._buffered, key=self._buffered.__getitem__)
             connection = self.connections[largest]
-            delivery = connection.shed(now, "given up: too many bytes wait for the rest over all connections")
+            delivery = connection.settle()
+            held = connection.buffered_bytes()
+            if held < self._buffered[largest]:
+                self._buffered[largest] = held
+            else:
+                delivery += connection.shed(now, "given up: too many bytes wait for the rest over all connections")
+                del self._buffered[largest]
             if delivery:
                 self._deliveries.append((connection, delivery))
-            del self._buffered[largest]
 
     def _lose(self, time: int, length: int, reason: str) -> None:
         self._losses.append(Loss(self._capture_id, None, None, time, time, None, length, None, "tcp", reason))

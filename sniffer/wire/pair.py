@@ -8,7 +8,7 @@ from sniffer.config import Limits
 from sniffer.model import Sender, WireMessage
 from sniffer.wire.deflate import Deflate, Inflater
 from sniffer.wire.losses import LossLedger
-from sniffer.wire.stream import Gap, Item
+from sniffer.wire.stream import Item
 from sniffer.wire.websocket import WebSocketReader
 
 SENDERS: Final[tuple[Sender, Sender]] = ("client", "server")
@@ -96,4 +96,4 @@ class WebSocketPair:
         """Give up what is held."""
         for reader in self.readers.values():
             if reader.buffered_bytes():
-                reader.feed([Gap(0, time, None, reason)])
+                reader.shed(time, reason)

@@ -114,6 +114,11 @@ class Stream:
         return bool(self.items) or self._hole_acked_since is not None or self._hole_seen_since is not None
 
     @property
+    def unsettled_bytes(self) -> int:
+        """Bytes in order that wait to be settled; a hole among them counts as if it were bytes."""
+        return self.offset - start_of(self.items[0]) if self.items else 0
+
+    @property
     def extent(self) -> int:
         """Stream bytes that the sequence numbers seen so far imply."""
         return max(self.offset, end_of(self._held[-1]) if self._held else 0, self._acked_offset(), self._end_offset or 0)
@@ -319,6 +324,11 @@ class Stream:
         count = self._settled(now)
         self.items = items[count:]
         return items if count == len(items) else items[:count]
+
+    def settle(self) -> list[Item]:
+        """The items that wait to be settled: a limit over all connections is passed."""
+        items, self.items = self.items, []
+        return items
 
     def end(self, time: int, reason: str) -> list[Item]:
         """Everything that is left, holes as gaps, then the end."""

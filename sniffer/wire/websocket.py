@@ -30,6 +30,7 @@ _FIN_DATA: Final = frozenset({FIN | OPCODE_TEXT, FIN | OPCODE_BINARY})
 _FIN_TEXT_DEFLATED: Final = FIN | RSV1 | OPCODE_TEXT
 _MASKED: Final = 0x80
 
+_TORN: Final = "message torn by a gap"
 _AFTER_FAILURE: Final = "after a frame that makes a receiver fail the connection"
 
 Head = tuple[int, bool, int, int]
@@ -139,6 +140,10 @@ class WebSocketReader:
         """Bytes of incomplete messages that are held."""
         fragments = self._fragments.bytes if self._fragments else 0
         return self._pending_bytes + fragments + (self._resync.size if self._resync else 0)
+
+    def shed(self, time: int, reason: str) -> None:
+        """Give up what is held, for `reason`."""
+        self._gap(Gap(0, time, None, reason), reason)
 
     def feed(self, items: list[Item]) -> list[WireMessage]:
         """The messages that `items` complete."""
@@ -321,7 +326,7 @@ class WebSocketReader:
         compressed = bool(first & RSV1)
         if self._fragments is not None:
             compressed = self._fragments.compressed
-            self._drop_fragments("message torn by a gap")
+            self._drop_fragments(_TORN)
         if compressed or (self._broken and self._inflater is not None):
             self._poison()
         self._broken = not first & FIN
@@ -378,7 +383,7 @@ class WebSocketReader:
 
     # --- holes -----------------------------------------------------------------------------------------------------------
 
-    def _gap(self, gap: Gap) -> None:
+    def _gap(self, gap: Gap, reason: str = _TORN) -> None:
         self._note_hole()
         if self._failed:
             return
@@ -404,12 +409,12 @@ class WebSocketReader:
                 left = start + size - len(data) - length
                 if left >= 0:
                     self._break(first)
-                    self._discard = _Discard(self._offset, self._began, len(data), left, 1, "message torn by a gap")
+                    self._discard = _Discard(self._offset, self._began, len(data), left, 1, reason)
                     if not left:
                         self._finish_discard()
                     return
-            self._lose(self._offset, self._began, len(data), "message torn by a gap")
-        self._lose_sync("message torn by a gap")
+            self._lose(self._offset, self._began, len(data), reason)
+        self._lose_sync(reason)
 
     def _new_resync(self) -> Resync:
         return Resync(self._masked, self._inflater is not None, self._limits)
