@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sniffer.capture import CHUNK_BYTES, POLL_INTERVAL, capture_loss, pcapng
-from sniffer.capture.ownership import Owned, from_comments
+from sniffer.capture.ownership import Owned, gather
 from sniffer.capture.segment import (
     END_OF_RUN,
     SegmentHead,
@@ -175,8 +175,7 @@ class JournalReader:
                 if decoder.kernel_drops is not None:
                     self.kernel_drops = decoder.kernel_drops
                 self.ended = decoder.statistics_comment == END_OF_RUN
-                self.owners += from_comments(decoder.comments)
-                decoder.comments.clear()
+                gather(self.owners, decoder.comments)
                 if packets:
                     self.position = self._packets
                     self._packets += len(packets)

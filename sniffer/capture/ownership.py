@@ -16,6 +16,8 @@ from sniffer.capture.owner import Endpoints, Owner
 
 TRIES: Final = 5
 """Looks for the owner of a connection: a process that is about to accept one has no descriptor of it yet."""
+MOST: Final = 16_384
+"""Facts that a reader holds until somebody takes them: a file may be nothing else."""
 _KEY: Final = "connection"
 _LONGEST: Final = 200
 """Characters of a name. Both are the process's own: a comment has to stay small."""
@@ -37,6 +39,13 @@ def to_comment(owned: Owned) -> str:
 def from_comments(comments: Iterable[str]) -> list[Owned]:
     """Those of `comments` that tell an owner; whatever the others are, they are passed over."""
     return [owned for comment in comments if (owned := _from_comment(comment)) is not None]
+
+
+def gather(owners: list[Owned], comments: list[str]) -> None:
+    """Move what `comments` tell to the end of `owners`, of which the latest ones stay."""
+    owners += from_comments(comments)
+    comments.clear()
+    del owners[:-MOST]
 
 
 def _from_comment(comment: str) -> Owned | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sniffer.capture import capture_loss, pcap, pcapng
-from sniffer.capture.ownership import Owned, from_comments
+from sniffer.capture.ownership import Owned, gather
 from sniffer.capture.segment import segment_head
 from sniffer.capture.streams import GZIP_MAGIC, BrokenStream, Chunks, read_file, unzipped
 from sniffer.errors import CaptureError, DamagedCapture
@@ -144,9 +144,8 @@ class CaptureFile:
                 packets, used = decoder.decode(data)
                 if isinstance(decoder, pcapng.PcapngDecoder) and (decoder.secrets or decoder.comments):
                     self.secrets += decoder.secrets
-                    self.owners += from_comments(decoder.comments)
                     decoder.secrets.clear()
-                    decoder.comments.clear()
+                    gather(self.owners, decoder.comments)
                 data = data[used:]
                 offset += used
                 if packets:

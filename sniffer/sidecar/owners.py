@@ -19,7 +19,7 @@ from sniffer.sidecar.process import Ending
 
 INTERVAL: Final = 0.2
 """Seconds between looks."""
-SHARE: Final = 0.05
+SHARE: Final = 0.01
 """Of a processor, at most: where looks are expensive, they are rarer."""
 STEP: Final = 0.05
 """Seconds between looks whether it is time to end."""

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from pcaps.kit.files import interface, section
-from sniffer.capture import owner
+from sniffer.capture import owner, ownership
 from sniffer.capture.journal import JournalReader
 from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.owner import Endpoints, Owner
-from sniffer.capture.ownership import TRIES, Owned, Watch, from_comments, to_comment
+from sniffer.capture.ownership import TRIES, Owned, Watch, from_comments, gather, to_comment
 from sniffer.capture.pcapfile import open_capture
 from sniffer.capture.segment import encode_statistics
 from sniffer.model import Packet
@@ -46,6 +46,15 @@ GOOD = json.loads(to_comment(OWNED))
 )  # fmt: skip
 def test_other_comments_are_passed_over(comment: str) -> None:
     assert from_comments([comment, to_comment(OWNED)]) == [OWNED]
+
+
+def test_only_the_latest_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownership, "MOST", 2)
+    owners = [OWNED._replace(at=1)]
+    comments = [to_comment(OWNED._replace(at=at)) for at in (2, 3)]
+    gather(owners, comments)
+    assert [owned.at for owned in owners] == [2, 3]
+    assert comments == []
 
 
 # --- looks ---
