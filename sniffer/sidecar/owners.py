@@ -1,7 +1,7 @@
 """The process that finds out which process has which connection, for the capture process to journal.
 
 It keeps what looking at other users' processes takes, reads nothing that comes from the network, and serves nobody. The capture
-never waits for it: what it finds goes through a socket that takes a few hundred messages, and comes again if that is full.
+never waits for it: what it finds goes through a socket that takes a few hundred messages, and waits here while that is full.
 """
 
 from __future__ import annotations
