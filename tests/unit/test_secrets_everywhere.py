@@ -26,8 +26,8 @@ from tests.command_line import Result, run
 MARK, CANARY = b"pLaNtEd", b"cAnArY"
 PRINTABLE = "sEcReT0123456789"
 NAMELESS = ("binance-spot: /stream", "bitfinex: /v2/auth/w/token", "kraken-futures: /ws/v1", "kucoin: /v1/private?")
-"""Places whose secret is a value that nothing names (a lone word, a `result`): on a host of no known venue it may be anything, and
-is kept by `--keep all` as it was sent; docs/operating.md says so."""
+"""Places whose secret is a value that nothing names (a lone word, a `result`): on a host of no known venue it may be anything,
+and is kept by `--keep all` as it was sent; docs/operating.md says so."""
 
 pytestmark = pytest.mark.usefixtures("settings_folder")
 
