@@ -8,7 +8,11 @@ import pytest
 
 from sniffer.capture.owner import Owner
 from sniffer.capture.ownership import Owned
+from sniffer.config import Settings
+from sniffer.errors import JournalError
 from sniffer.sidecar import owners
+from sniffer.sidecar.board import Board
+from sniffer.sidecar.capture import Capture
 from sniffer.sidecar.owners import LONGEST, Channel, look
 from sniffer.sidecar.privileges import LOOK_AT_PROCESSES
 
@@ -76,3 +80,41 @@ def test_the_process_looks_until_it_is_to_end(monkeypatch: pytest.MonkeyPatch) -
     look(lambda _: None, lambda: happened.count("look") == 3, ("192.0.2.2",), (2,), channel)  # type: ignore[arg-type]
     assert happened[:2] == [(None, LOOK_AT_PROCESSES), (("192.0.2.2",), (2,))]
     assert len(list(channel.take(10))) == 3
+
+
+class Writer:
+    """A journal's writer on a disk that is full at first."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.comments: list[str] = []
+        self.written = (0, 0)
+
+    def statistics(self, drops: int | None, comment: str = "") -> None:
+        if self.full:
+            raise JournalError("journal: cannot write the journal: No space left on device")
+        self.comments += [comment] if comment else []
+
+    def verify(self) -> None:
+        pass
+
+
+def test_notes_wait_for_a_journal_that_cannot_be_written() -> None:
+    said: list[str] = []
+    writer, channel = Writer(), Channel()
+    boards = {name: Board() for name in ("marks", "capture", "supervisor")}
+    capture = Capture(lambda: False, [], writer, Settings(), boards, channel, said.append)  # type: ignore[arg-type]
+    for text in ("one", "two"):
+        channel.put(text)
+    capture._wait()
+    assert writer.comments == []
+    assert len(said) == 1
+    assert not readable(channel), "taken all the same: nobody is held up"
+    capture._upkeep()
+    assert writer.comments == []
+    writer.full = False
+    capture._upkeep()
+    assert writer.comments == ["one", "two"]
+    capture._upkeep()
+    assert writer.comments == ["one", "two"]
+    assert said[1:] == ["the journal can be written again"]
