@@ -94,7 +94,7 @@ class Secured:
                 client, server, waiting = server, client, waiting[::-1]
         if self._keylog is not None:
             self._generation = self._keylog.generation
-        out += self._hear(layer.feed(client, server), waiting)
+        out += self._hear(layer.feed(client, server, waiting), waiting)
         if isinstance(last, End):
             while layer.busy:
                 out += self._hear(layer.retry(), waiting)

@@ -46,5 +46,17 @@ def time_of(item: Item) -> int:
     return item[1] if isinstance(item, tuple) else item.time
 
 
+Place: TypeAlias = tuple[bool, int, bool, bool]
+"""Where an item stands among those of both sides, in an order that is the same however they came."""
+
+EVERYTHING_READ: Final[Place] = (True, 1 << 64, True, True)
+"""Behind every item."""
+
+
+def place_of(item: Item, of_server: bool) -> Place:
+    """An end comes last, since what waits on its side may need the other's rest; a hole behind bytes of the same moment."""
+    return isinstance(item, End), time_of(item), isinstance(item, Gap), of_server
+
+
 CAPTURE_ENDED: Final = "capture ended"
 """How the reason of a loss begins that only the capture's end caused: a longer capture may show what is missing."""

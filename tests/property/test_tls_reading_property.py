@@ -19,7 +19,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 BLOCKS = (1, 3, 50, 100_000)
 
 
-def random_talk(rng: random.Random, *, renegotiates: bool = True) -> Talk:
+def random_talk(rng: random.Random, *, smallest: int = 1) -> Talk:
     talk = Talk(rng, rng.choice([*SUITES_13, *SUITES_12]), etm=rng.random() < 0.5)
     options: dict[str, object] = {"piece": rng.choice((60, 1 << 14, 1 << 14)), "filler": rng.choice((0, 0, 2000))}
     if talk.tls13:
@@ -36,12 +36,10 @@ def random_talk(rng: random.Random, *, renegotiates: bool = True) -> Talk:
             talk.key_update(sender)
         elif kind < 0.1 and talk.tls13:
             talk.ticket()
-        elif kind < 0.11 and not talk.tls13 and renegotiates:
+        elif kind < 0.1 and not talk.tls13:
             talk.handshake12(again=True, resumed=rng.random() < 0.5)
         else:
-            talk.data(
-                sender, rng.randbytes(rng.choice((1 if renegotiates else 8, 20, 200, 3000, 16384))), rng.choice((0, 0, 7))
-            )
+            talk.data(sender, rng.randbytes(rng.choice((smallest, 20, 200, 3000, 16384))), rng.choice((0, 0, 7)))
     if rng.random() < 0.7:
         for sender in SENDERS:
             talk.close(sender)
@@ -164,7 +162,7 @@ def check_damaged(talk: Talk, heard: Heard, hit: dict[str, set[int]], missing: d
 @given(seed=SEEDS)
 def test_damaged_conversations(seed: int) -> None:
     rng = random.Random(seed)
-    talk = random_talk(rng, renegotiates=False)
+    talk = random_talk(rng, smallest=8)
     sent, hit, missing = damage(rng, packets(talk, rng), rng.choice((0.003, 0.03, 0.2)))
     sent += ends(sent)
     first = None

@@ -165,6 +165,11 @@ def _text(name: bytes) -> str | None:
     return text if text.isprintable() and text.isascii() and len(text) <= 255 else None
 
 
+def begins_hello(content: bytes) -> bool:
+    """Whether it looks as if the content of a record began with a hello, that is at the start of a message."""
+    return content[:1] in (b"\1", b"\2") and content[4:6] == b"\3\3"
+
+
 class Handshake:
     """The handshake messages of one side, cut from the contents of its records. Holds one message of at most `limit` bytes."""
 

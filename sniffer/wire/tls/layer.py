@@ -6,7 +6,7 @@ from sniffer.config import Limits
 from sniffer.model import Sender
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
-from sniffer.wire.stream import Item, time_of
+from sniffer.wire.stream import EVERYTHING_READ, Item, Place, place_of, time_of
 from sniffer.wire.tls.negotiation import Negotiation
 from sniffer.wire.tls.reader import SideReader
 
@@ -36,6 +36,7 @@ class TlsLayer:
         self._renamed = False
         self._client = SideReader("client", self._negotiation, limits, ledger)
         self._server = SideReader("server", self._negotiation, limits, ledger)
+        self._client.peer, self._server.peer = self._server, self._client
 
     # --- what is known ---------------------------------------------------------------------------------------------------
 
@@ -114,17 +115,26 @@ class TlsLayer:
 
     # --- bytes -----------------------------------------------------------------------------------------------------------
 
-    def feed(self, client: list[Item], server: list[Item]) -> Plaintext:
-        """The plaintext that the next items of both sides bring forth."""
+    def feed(self, client: list[Item], server: list[Item], waiting: tuple[int | None, int | None] = (None, None)) -> Plaintext:
+        """The plaintext that the next items of both sides bring forth.
+
+        `waiting`: wire time in ns of each side's first byte that was captured and is not handed on yet, if there is one.
+        """
         out: Plaintext = [], []
         if self._keylog.generation != self._generation:
             out = self.retry()
         before = self._negotiation.progress
-        if client:
-            out[0].extend(self._client.feed(client))
-        if server:
-            out[1].extend(self._server.feed(server))
-        if self._negotiation.progress != before:
+        sides = (
+            (self._client, client, out[0], _coming(waiting[0], False)),
+            (self._server, server, out[1], _coming(waiting[1], True)),
+        )
+        for side, items, _, coming in sides:
+            side.coming = place_of(items[0], side is self._server) if items else coming
+        for side, items, plain, coming in sides:
+            if items:
+                plain += side.feed(items)
+                side.coming = coming
+        if self._negotiation.progress != before or self._client.stalled or self._server.stalled:
             self._settle(out)
         if self.held_bytes() > self._limits.tls_held_bytes:
             time = max(time_of(items[-1]) for items in (client, server) if items)
@@ -146,13 +156,17 @@ class TlsLayer:
 
     def _settle(self, out: Plaintext) -> None:
         """Let each side go on with what the other has said, until neither says more."""
-        before = -1
-        while before != self._negotiation.progress:
-            before = self._negotiation.progress
-            out[0].extend(self._client.resume())
-            out[1].extend(self._server.resume())
+        client, server, before = self._client, self._server, None
+        while before != (before := (self._negotiation.progress, client.reached, server.reached)):
+            out[0].extend(client.resume())
+            out[1].extend(server.resume())
 
     def _give_up(self, out: Plaintext, time: int, reason: str) -> None:
-        out[0].extend(self._client.give_up(time, reason))
-        out[1].extend(self._server.give_up(time, reason))
-        self._settle(out)
+        sides = [(self._client, out[0]), (self._server, out[1])]
+        for side, plain in sorted(sides, key=lambda one: one[0].reached):
+            plain += side.give_up(time, reason)
+            self._settle(out)
+
+
+def _coming(time: int | None, of_server: bool) -> Place:
+    return EVERYTHING_READ if time is None else (False, time, False, of_server)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from sniffer.model import Sender
 from sniffer.wire.keylog import (
@@ -29,6 +29,8 @@ _MAX_SECRETS: Final = 256
 """Secrets of the key log that are tried at once, the newest ones, where the client random is not known."""
 _MAX_TRIED: Final = 4 * _MAX_SECRETS
 """The same for one search, however long it goes on while others connect."""
+_AHEAD: Final = 4
+"""Renegotiations that a hole may have swallowed."""
 
 
 class Stage(Enum):
@@ -51,6 +53,16 @@ _LABELS: Final[dict[tuple[Sender, Stage], str]] = {
 }
 
 
+_Hello = TypeVar("_Hello", ClientHello, ServerHello)
+
+
+class Hellos(NamedTuple):
+    """Which hello of each side, of all that were seen, a handshake of TLS 1.2 is made of; -1: one that was not seen."""
+
+    client: int = -1
+    server: int = -1
+
+
 class Candidate(NamedTuple):
     """Keys that a side's next record may have been protected with, and the least sequence number that it may have."""
 
@@ -62,6 +74,7 @@ class Candidate(NamedTuple):
     """No other keys protected records of this stage before."""
     crossed: bool = False
     """They are those of the other side, if client and server are who they are taken for."""
+    hellos: Hellos = Hellos()
 
 
 class Negotiation:
@@ -72,12 +85,13 @@ class Negotiation:
         self.joined_midway = joined_midway
         self.progress = 0
         self.clients: list[ClientHello] = []
-        self.servers: list[ServerHello | None] = []
-        """One for each handshake; None: the server refused to renegotiate."""
+        self.servers: list[ServerHello] = []
         self.retried = False
         """The server asked for another ClientHello."""
         self.absent: set[Sender] = set()
         """Whose hello will not be seen."""
+        self.torn: set[Sender] = set()
+        """Whose hello of a renegotiation may have been lost."""
         self.extensions_done = False
         """What the server says under protection was read, or will not be."""
         self.early_data: bool | None = None
@@ -112,8 +126,8 @@ class Negotiation:
             self.clients[0] = hello._replace(random=self.clients[0].random)  # the same (RFC 8446 section 4.1.2)
         else:
             self.clients.append(hello)
-        if hello is not None and len(self.clients) == 1:
-            self.sni, self.client_random = hello.sni, self.clients[0].random
+        if hello is not None and self.client_random is None:
+            self.sni, self.client_random = hello.sni, hello.random
 
     def server_hello(self, hello: ServerHello | None) -> None:
         """A ServerHello, or a request for another ClientHello; None: it does not parse."""
@@ -126,13 +140,8 @@ class Negotiation:
             self._refuse("too many renegotiations")
         else:
             self.servers.append(hello)
-            self._judge(hello)
-
-    def refused(self) -> None:
-        """The server answers a ClientHello with the alert no_renegotiation."""
-        self.progress += 1
-        if len(self.servers) < _MAX_HANDSHAKES:
-            self.servers.append(None)
+            if len(self.servers) == 1:
+                self._judge(hello)
 
     def encrypted_extensions(self, extensions: EncryptedExtensions | None) -> None:
         """What the server says under protection; None: it cannot be read."""
@@ -148,8 +157,18 @@ class Negotiation:
         if not hellos and sender not in self.absent:
             self.progress += 1
             self.absent.add(sender)
+        self.extensions_lost(sender)
+
+    def extensions_lost(self, sender: Sender) -> None:
+        """What the server says under protection will not be read."""
         if sender == "server" and not self.extensions_done:
             self.encrypted_extensions(None)
+
+    def messages_lost(self, sender: Sender) -> None:
+        """Handshake messages of this side may be lost: a hello of a renegotiation, too."""
+        if sender not in self.torn:
+            self.progress += 1
+            self.torn.add(sender)
 
     def proved(self, candidate: Candidate) -> None:
         """A record opened: this is the suite, and whose keys they are."""
@@ -189,17 +208,17 @@ class Negotiation:
 
     # --- keys ------------------------------------------------------------------------------------------------------------
 
-    def candidates(self, sender: Sender, stage: Stage, handshake: int, tried: set[bytes]) -> list[Candidate]:
+    def candidates(self, sender: Sender, stage: Stage, after: Hellos, tried: set[bytes]) -> list[Candidate]:
         """The key log's keys for a stage of a side, from sequence number 0 on, less the secrets in `tried`, which grows.
 
-        `handshake`: which one of a connection of TLS 1.2.
+        `after`: the handshake whose keys the side has, in TLS 1.2; one that follows is meant.
         """
         if sender in self.withheld and stage is not Stage.HANDSHAKE:
             return []
         if self.client_random is None and len(tried) >= _MAX_TRIED:
             return []
         if stage is Stage.TLS12:
-            return self._candidates12(sender, handshake, tried)
+            return self._candidates12(sender, after, tried)
         out = []
         size = HASH_SIZES[self.suite.hash] if self.suite else None
         for crossed in (self.crossed, not self.crossed) if self.roles_guessed else (self.crossed,):
@@ -212,23 +231,37 @@ class Negotiation:
                 out += [Candidate(Aead13(suite, secret), 0, stage, client_random, crossed=crossed) for suite in fitting]
         return out
 
-    def _candidates12(self, sender: Sender, handshake: int, tried: set[bytes]) -> list[Candidate]:
-        server = self.servers[handshake] if 0 <= handshake < len(self.servers) else None
-        suite = SUITES.get(server.suite) if server else None
-        if server is None or suite is None or suite.tls13:
-            return []
-        client = self.clients[handshake].random if 0 <= handshake < len(self.clients) else None
-        if client is None and (handshake or "client" not in self.absent):
-            return []
+    def _candidates12(self, sender: Sender, after: Hellos, tried: set[bytes]) -> list[Candidate]:
+        """Hellos may have been lost, and requests refused, so any later hello of one side may belong to any of the other."""
         out = []
-        for client_random, master in self._secrets(MASTER_SECRET, client):
-            if master not in tried:
-                tried.add(master)
-                pair = openers12(suite, master, client_random, server.random, server.encrypt_then_mac)
-                out.append(Candidate(pair[sender == "server"], 0, Stage.TLS12, client_random))
+        for number, server in _later(self.servers, after.server):
+            suite = SUITES.get(server.suite)
+            if suite is None or suite.tls13:
+                continue
+            for client_number, random in self._client_randoms(after.client):
+                for client_random, master in self._secrets(MASTER_SECRET, random):
+                    keys = master + client_random + server.random
+                    if keys in tried:
+                        continue
+                    tried.add(keys)
+                    pair = openers12(suite, master, client_random, server.random, server.encrypt_then_mac)
+                    hellos = Hellos(client_number, number)
+                    out.append(Candidate(pair[sender == "server"], 0, Stage.TLS12, client_random, hellos=hellos))
         return out
+
+    def _client_randoms(self, after: int) -> list[tuple[int, bytes | None]]:
+        """What the client called itself in the hellos after that one; None: it may be anybody, since a hello was not seen."""
+        randoms: list[tuple[int, bytes | None]] = [(number, client.random) for number, client in _later(self.clients, after)]
+        if "client" in self.absent | self.torn:
+            randoms.append((after, None))
+        return randoms
 
     def _secrets(self, label: str, client_random: bytes | None) -> list[tuple[bytes, bytes]]:
         if client_random is not None:
             return [(client_random, secret) for secret in self.keylog.find(client_random).get(label, ())]
         return [pair for pair, _ in zip(self.keylog.secrets(label), range(_MAX_SECRETS), strict=False)]
+
+
+def _later(hellos: list[_Hello], after: int) -> list[tuple[int, _Hello]]:
+    """The next ones, and their numbers."""
+    return list(enumerate(hellos))[after + 1 : after + 1 + _AHEAD]

@@ -32,9 +32,9 @@ class Progress:
         """`limit`: bytes of one handshake message."""
         self.stage = Stage.HELLO
         self.hellos = 0
-        """Its own hellos so far. A repeated ClientHello counts once, a refusal to renegotiate as the server's."""
+        """Its own hellos so far. A repeated ClientHello counts once."""
         self.deaf = False
-        """Bytes of the handshake are lost: its messages cannot be followed to the end of the stage."""
+        """Bytes of the handshake are lost: its messages cannot be followed to the end of the stage, or to the next hello."""
         self._sender: Sender = sender
         self._negotiation = negotiation
         self._messages = hello.Handshake(limit)
@@ -69,11 +69,12 @@ class Progress:
     def lost_bytes(self) -> None:
         """Handshake bytes may be lost."""
         self._messages.reset()
-        self.deaf |= self.stage is Stage.HANDSHAKE
+        self._negotiation.messages_lost(self._sender)
+        self.deaf |= self.stage in (Stage.HANDSHAKE, Stage.TLS12)
 
-    def found(self, stage: Stage) -> None:
-        """A record of this stage was proved."""
-        if stage is not self.stage:
+    def found(self, stage: Stage, *, new_keys: bool) -> None:
+        """A record of this stage was proved. Messages do not span a change of keys (RFC 8446 section 5.1)."""
+        if new_keys:
             self.deaf = False
             self._messages.reset()
         self.stage = stage
@@ -90,8 +91,9 @@ class Progress:
 
     def content(self, content: bytes) -> Turn:
         """The content of one handshake record."""
-        if self.deaf:
+        if self.deaf and (self.stage is not Stage.TLS12 or not hello.begins_hello(content)):
             return Turn.NONE
+        self.deaf = False
         turn = Turn.NONE
         for kind, body in self._messages.feed(content):
             found = self._message(kind, body)
@@ -111,7 +113,7 @@ class Progress:
                 return self._client_hello(body)
             if kind == hello.SERVER_HELLO and not is_client:
                 self._server_hello(body)
-            elif not self.hellos and kind != hello.HELLO_REQUEST:
+            elif stage is Stage.HELLO and not self.hellos and kind != hello.HELLO_REQUEST:
                 return Turn.LOST
         elif stage is Stage.HANDSHAKE and kind == hello.ENCRYPTED_EXTENSIONS and not is_client:
             self._negotiation.encrypted_extensions(hello.encrypted_extensions(body))
@@ -183,8 +185,3 @@ class Progress:
 
     def _nothing(self) -> Turn:
         return Turn.NONE
-
-    def refuse(self) -> None:
-        """The server refuses to renegotiate."""
-        self.hellos += 1
-        self._negotiation.refused()

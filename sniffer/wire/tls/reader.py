@@ -21,37 +21,19 @@ from typing import Final
 from sniffer.config import Limits
 from sniffer.model import Sender
 from sniffer.wire.losses import LossLedger
-from sniffer.wire.stream import Data, End, Gap, Item
+from sniffer.wire.stream import EVERYTHING_READ, Data, End, Gap, Item, Place, place_of
 from sniffer.wire.tls.negotiation import Negotiation, Stage
 from sniffer.wire.tls.progress import Progress, Turn
 from sniffer.wire.tls.protection import APPLICATION_DATA, HEAD, MAX_BODY_12, Opener
-from sniffer.wire.tls.reasons import (
-    AFTER_CLOSE,
-    BETWEEN,
-    BEYOND,
-    DAMAGED,
-    NO_HEAD,
-    NO_LINE,
-    NOT_FITTING,
-    NOT_SEEN,
-    NOT_SEEN_TLS12,
-    REJECTED,
-    TORN,
-    UNPROVED,
-    cut_off,
-)
-from sniffer.wire.tls.records import HeldItems, PendingRecord
+from sniffer.wire.tls.reasons import AFTER_CLOSE, BETWEEN, BEYOND, NO_HEAD, REJECTED, TORN, UNPROVED, cut_off
+from sniffer.wire.tls.records import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HeldItems, PendingRecord, is_bare
 from sniffer.wire.tls.recovery import Recovery
 from sniffer.wire.tls.search import Budget, Search
 
-CHANGE_CIPHER_SPEC: Final = 20
-ALERT: Final = 21
-HANDSHAKE: Final = 22
 _TYPES: Final = range(20, 25)
 _FATAL: Final = 2
 _CLOSE_NOTIFY: Final = 0
 _USER_CANCELED: Final = 90
-_NO_RENEGOTIATION: Final = 100
 
 
 class SideReader:
@@ -61,6 +43,10 @@ class SideReader:
         self.sender: Sender = sender
         self.proved = False
         """Whether any record was opened."""
+        self.peer = self
+        """The other side's reader."""
+        self.coming: Place = EVERYTHING_READ
+        """Where the first item stands that has not been fed."""
         self._negotiation = negotiation
         self._ledger = ledger
         self._progress = Progress(sender, negotiation, limits.header_bytes)
@@ -71,6 +57,8 @@ class SideReader:
         self._search: Search | None = None
         self._dormant: str | None = None  # the search holds nothing until the key log says more, and why
         self._over: str | None = None
+        self._giving_up = False
+        self._heard = 0  # progress of the negotiation that a search has taken into account
         self._held = HeldItems()
         self._offset = 0  # of the plaintext
         self._latest = 0  # wire time up to which the side has been followed, where it is not simply read
@@ -92,7 +80,7 @@ class SideReader:
 
     @property
     def stalled(self) -> bool:
-        """Whether records are held until the other side has said more."""
+        """Whether records are held until the other side has said more, or been read so far."""
         return bool(self._held)
 
     @property
@@ -103,23 +91,27 @@ class SideReader:
     @property
     def unreadable_reason(self) -> str | None:
         """Why nothing can be read from this side, so far; None: it can, or nothing was there to be read."""
-        search, negotiation = self._search, self._negotiation
         if self.proved:
             return None
-        if search is None:
+        if self._search is None:
             return self._over if self._over != AFTER_CLOSE else None
-        if search.beyond:
-            return BEYOND
-        if negotiation.client_random is not None and self._progress.hellos:
-            return NOT_FITTING if search.has_candidates else NO_LINE
-        if search.looks_like_tls12 and not negotiation.tls13:
-            return NOT_SEEN_TLS12
-        return NOT_SEEN if negotiation.joined_midway else DAMAGED
+        return self._recovery.why_not(self._search)
+
+    @property
+    def _keeps_step(self) -> bool:
+        """Whether the other side is read first up to here: a hello there, of a renegotiation, may give the keys."""
+        return self._search is not None and not self._giving_up and self._negotiation.tls13 is False
+
+    @property
+    def reached(self) -> Place:
+        """Where the first item stands that is not read yet."""
+        first = self._held.first
+        return self.coming if first is None else place_of(first, self.sender == "server")
 
     def feed(self, items: list[Item]) -> list[Item]:
         """The plaintext that `items` bring forth."""
         out = self._out = []
-        if self._held:
+        if self._held or self._keeps_step:
             self._held.put(items)
         else:
             record = self._record
@@ -131,7 +123,7 @@ class SideReader:
                     if at == len(data):
                         continue
                     item = (start + at, time, data[at:])
-                if not self._item(item) or self._held:
+                if not self._item(item) or self._held or self._keeps_step:
                     self._held.put(items[number + 1 :])
                     break
         self._drain()
@@ -142,14 +134,7 @@ class SideReader:
         out = self._out = []
         if self._negotiation.unreadable is not None and self._over is None:
             self._stop(self._negotiation.unreadable)
-        search = self._search
-        if search is not None:
-            known = search.candidates
-            self._recovery.refill(search)
-            if search.candidates > known:
-                self._dormant = None
-            if self._may_go_on():
-                self._look(at_end=False)
+        self._hear()
         self._drain()
         return out
 
@@ -157,6 +142,7 @@ class SideReader:
         """Hold nothing any longer: what is held is lost for `reason`. What comes later is read once its keys are known."""
         out = self._out = []
         lost: list[Data] = []
+        self._giving_up = True
         while self._search is not None or self._held:
             if self._progress.waits:  # for what the other side does not say
                 self._progress.stop_waiting()
@@ -176,10 +162,17 @@ class SideReader:
                 break
             item = self._held.take()
             if isinstance(item, tuple):
-                lost.append(item)
+                if self._dormant is not None:
+                    lost.append(item)
+                else:
+                    self._item(item)
+                    self._drain()
             elif isinstance(item, End):
                 self._end(item)
-        self._lose_held(lost, time, reason)
+        self._giving_up = False
+        if length := sum(len(data) for _, _, data in lost):  # one row
+            offset, since, _ = lost[0]
+            self._ledger.add(self.sender, "tls", reason, from_time=since, to_time=time, offset=offset, length=length)
         return out
 
     def _stop(self, reason: str) -> None:
@@ -195,8 +188,29 @@ class SideReader:
     # --- items -----------------------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        while self._held and self._item(self._held.take()):
+        while self._held and self._in_step() and self._item(self._held.take()):
             pass
+
+    def _in_step(self) -> bool:
+        """False: the other side must be read first up to the item that is next here."""
+        if self._keeps_step:
+            if self.peer.reached < self.reached:
+                return False
+            if self._heard != self._negotiation.progress:
+                self._hear()
+        return True
+
+    def _hear(self) -> None:
+        """The other side, or the key log, has said more: that may prove a record of those that are searched."""
+        self._heard = self._negotiation.progress
+        search = self._search
+        if search is not None:
+            known = search.candidates
+            self._recovery.refill(search)
+            if search.candidates > known:
+                self._dormant = None
+            if self._may_go_on():
+                self._look(at_end=False)
 
     def _item(self, item: Item) -> bool:
         """One item; False: it must wait, and is held before all others."""
@@ -215,8 +229,12 @@ class SideReader:
                 if at < size:
                     self._held.put_first([rest])
                 return at == size
+            if self._search is not None and self._dormant is not None:
+                self._lose([rest], self._dormant)
+                return True
             if self._search is not None:
-                self._find_in(self._search, rest)
+                self._search.feed(rest)
+                self._look(at_end=False)
                 return True
             if at == size:
                 return True
@@ -263,14 +281,14 @@ class SideReader:
                 self._protected(self._opener, head, body)
             elif self._progress.stage is Stage.HELLO:
                 self._unprotected(head[0], body)
-            elif self._progress.stage is not Stage.TLS12 and _is_bare(head[0], body):
+            elif self._progress.stage is not Stage.TLS12 and is_bare(head[0], body):
                 record.take()
             else:
                 self._lose_place(record.offset, UNPROVED)  # its keys have to be found
 
     def _protected(self, opener: Opener, head: bytes, body: bytes) -> None:
         record = self._record
-        if opener.tls13 and _is_bare(head[0], body):
+        if opener.tls13 and is_bare(head[0], body):
             record.take()
             return
         opened = opener.open(head, body, opener.sequence)
@@ -303,7 +321,7 @@ class SideReader:
                 self._follow(turn)
         elif kind == APPLICATION_DATA and self.sender == "client" and negotiation.retried:
             self._lose(record.chunks(), REJECTED)
-        elif not _is_bare(kind, body) or not (progress.hellos or negotiation.retried):
+        elif not is_bare(kind, body) or not (progress.hellos or negotiation.retried):
             self._lose_place(record.offset, BETWEEN)
         else:
             record.take()
@@ -312,8 +330,6 @@ class SideReader:
 
     def _alert(self, level: int, description: int) -> None:
         """RFC 8446 section 6: all but two end the connection; in RFC 5246 section 7.2 the level says so."""
-        if description == _NO_RENEGOTIATION and self.sender == "server":
-            self._progress.refuse()
         fatal = level == _FATAL or (self._negotiation.tls13 and description != _USER_CANCELED)
         if description == _CLOSE_NOTIFY or fatal:
             self._stop(AFTER_CLOSE)
@@ -330,6 +346,9 @@ class SideReader:
         if self._search is None:
             torn = bool(self._record.data)
             self._lose_place(self._record.offset if torn else gap.offset, TORN if torn else BETWEEN)
+            if self._keeps_step:
+                self._held.put_first([gap])
+                return True
         return self._run_ends(gap)
 
     def _lose_place(self, at: int | None, reason: str) -> None:
@@ -348,15 +367,6 @@ class SideReader:
         for chunk in self._record.chunks():
             self._search.feed(chunk)
 
-    def _find_in(self, search: Search, chunk: Data) -> None:
-        """Search on, with more bytes."""
-        if self._dormant is not None:
-            self._lose([chunk], self._dormant)
-        else:
-            if chunk[2]:
-                search.feed(chunk)
-            self._look(at_end=False)
-
     def _look(self, *, at_end: bool, last: bool = False) -> bool:
         """Go on searching; True: a record was found, and what follows it is held before all else."""
         search, recovery = self._search, self._recovery
@@ -371,21 +381,17 @@ class SideReader:
         self.proved = True
         self._lose(found.skipped, REJECTED if recovery.early_data_rejected(found) else search.reason)
         if recovery.misses_data(found, search):
+            self._negotiation.messages_lost(self.sender)
             self._out.append(Gap(self._offset, self._latest, None, search.reason))
-        self._progress.found(found.candidate.stage)
+        self._progress.found(found.candidate.stage, new_keys=found.candidate.opener is not recovery.keys)
         if found.sequence > found.candidate.base:
             self._progress.lost_bytes()
         self._opener = recovery.take(found)
         self._negotiation.proved(found.candidate)
         if self._progress.deaf or self._progress.stage is Stage.APPLICATION:
-            self._give_up_extensions()
+            self._negotiation.extensions_lost(self.sender)
         self._held.put_first(found.chunks)
         return True
-
-    def _give_up_extensions(self) -> None:
-        """What the server says under protection will not be read."""
-        if self.sender == "server" and not self._negotiation.extensions_done:
-            self._negotiation.encrypted_extensions(None)
 
     def _run_ends(self, item: Gap | End) -> bool:
         """A gap or the end comes while the place is not known: what is held is all that there is to find it in."""
@@ -418,6 +424,9 @@ class SideReader:
                 return False
             if self._opener is not None and self._record.data:  # cut off, or its length is damaged
                 self._lose_place(self._record.offset, cut_off(end))
+                if self._keeps_step:
+                    self._held.put_first([end])
+                    return True
             if self._search is not None and self._search.held_bytes:
                 return self._run_ends(end)
         return self._pass_end(end)
@@ -429,7 +438,7 @@ class SideReader:
         self._over = self._over or self.unreadable_reason or AFTER_CLOSE  # as it was while there was a search
         self._search = None
         self._progress.lost_bytes()
-        self._give_up_extensions()
+        self._negotiation.extensions_lost(self.sender)
         self._out.append(End(self._offset, end.time, end.orderly, end.reason))
         return True
 
@@ -439,15 +448,3 @@ class SideReader:
         for offset, time, data in chunks:
             if data:
                 self._ledger.tally(self.sender, "tls", reason, time=time, offset=offset, length=len(data), messages=None)
-
-    def _lose_held(self, chunks: list[Data], time: int, reason: str) -> None:
-        """What was held up to `time`: one row."""
-        length = sum(len(data) for _, _, data in chunks)
-        if length:
-            offset, since, _ = chunks[0]
-            self._ledger.add(self.sender, "tls", reason, from_time=since, to_time=time, offset=offset, length=length)
-
-
-def _is_bare(kind: int, body: bytes) -> bool:
-    """ChangeCipherSpec, or an alert without protection. TLS 1.3 ignores both (RFC 8446 section 5): it proves nothing."""
-    return (kind == CHANGE_CIPHER_SPEC and body == b"\1") or (kind == ALERT and len(body) == 2)

@@ -9,6 +9,9 @@ from typing import Final
 from sniffer.wire.stream import Data, Item
 from sniffer.wire.tls.protection import HEAD
 
+CHANGE_CIPHER_SPEC: Final = 20
+ALERT: Final = 21
+HANDSHAKE: Final = 22
 _ITEM_COST: Final = 150
 """Memory of an item, beside its bytes."""
 _MAX_MARKS: Final = 256
@@ -39,6 +42,11 @@ class HeldItems:
         for item in reversed(items):
             self._items.appendleft(item)
             self.cost += _cost(item)
+
+    @property
+    def first(self) -> Item | None:
+        """The one that `take` gives."""
+        return self._items[0] if self._items else None
 
     def take(self) -> Item:
         """The first."""
@@ -119,3 +127,8 @@ class PendingRecord:
                 out.append((offset + at, time, plain[at:stop]))
                 at = min(stop, len(plain))
         return out
+
+
+def is_bare(kind: int, body: bytes) -> bool:
+    """ChangeCipherSpec, or an alert without protection. TLS 1.3 ignores both (RFC 8446 section 5): it proves nothing."""
+    return (kind == CHANGE_CIPHER_SPEC and body == b"\1") or (kind == ALERT and len(body) == 2)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from sniffer.model import Sender
-from sniffer.wire.tls.negotiation import Candidate, Negotiation, Stage
+from sniffer.wire.tls.negotiation import Candidate, Hellos, Negotiation, Stage
 from sniffer.wire.tls.progress import Progress
 from sniffer.wire.tls.protection import Aead13, Opener
+from sniffer.wire.tls.reasons import BEYOND, DAMAGED, NO_LINE, NOT_FITTING, NOT_SEEN, NOT_SEEN_TLS12
 from sniffer.wire.tls.search import Budget, Found, Search
 
 GENERATIONS: Final = 2
@@ -25,6 +26,7 @@ class Recovery:
         self.keys: Opener | None = None
         """The latest that proved themselves in this stage."""
         self._previous: Opener | None = None
+        self._hellos = Hellos()  # of the handshake of TLS 1.2 that the latest keys come of
         self._sender: Sender = sender
         self._negotiation = negotiation
         self._progress = progress
@@ -59,7 +61,7 @@ class Recovery:
         if random is not None:
             search.restrict(random, negotiation.suite, None if negotiation.roles_guessed else negotiation.crossed)
         for stage in self._stages():
-            found = negotiation.candidates(self._sender, stage, self._progress.hellos - 1, search.tried)
+            found = negotiation.candidates(self._sender, stage, self._hellos, search.tried)
             search.add(found)
             if stage is Stage.APPLICATION:
                 for candidate in found:
@@ -70,6 +72,8 @@ class Recovery:
         """The stages whose keys the key log has to give."""
         stage, tls13 = self._progress.stage, self._negotiation.tls13
         later: list[Stage] = [Stage.HANDSHAKE, Stage.APPLICATION]
+        if stage is Stage.TLS12:  # a hole may have swallowed a renegotiation
+            return [stage]
         if stage is Stage.HELLO:  # the version may not be known yet; without the server's hello TLS 1.2 has no keys
             return [Stage.TLS12] if tls13 is False else later if tls13 else [Stage.TLS12, *later]
         stages: list[Stage] = (
@@ -81,14 +85,26 @@ class Recovery:
         """Whether the key log may yet give a search the keys that it lacks."""
         if search.beyond or self.keys is not None:
             return False
-        return self._negotiation.client_random is None or not search.has_candidates
+        renegotiated = self._hellos != Hellos()  # then a candidate may be of hellos that do not belong together
+        return self._negotiation.client_random is None or not search.has_candidates or renegotiated
+
+    def why_not(self, search: Search) -> str:
+        """Why nothing was ever found."""
+        negotiation = self._negotiation
+        if search.beyond:
+            return BEYOND
+        if negotiation.client_random is not None and self._progress.hellos:
+            return NOT_FITTING if search.has_candidates else NO_LINE
+        if search.looks_like_tls12 and not negotiation.tls13:
+            return NOT_SEEN_TLS12
+        return NOT_SEEN if negotiation.joined_midway else DAMAGED
 
     def take(self, found: Found) -> Opener:
         """A record is proved: its keys are in force."""
         opener = found.candidate.opener
         opener.sequence = found.sequence
         if opener is not self.keys:
-            self._previous, self.keys = self.keys, opener
+            self._previous, self.keys, self._hellos = self.keys, opener, found.candidate.hellos
         return opener
 
     def early_data_rejected(self, found: Found) -> bool:
@@ -115,8 +131,9 @@ class Recovery:
             return False
         if candidate.opener is self.keys:
             return sequence > candidate.base
-        first = 1 if candidate.stage is Stage.TLS12 else 0  # number 0 of TLS 1.2 is Finished
-        return not candidate.first or sequence > first
+        if candidate.stage is Stage.TLS12:  # number 0 is Finished
+            return self.keys is not None or sequence > 1
+        return not candidate.first or sequence > 0
 
 
 def _successors(candidate: Candidate, generations: int) -> list[Candidate]:

@@ -5,7 +5,7 @@ tag or MAC of a whole record is proof. The numbers are tried nearest first:
 
 1. each record with the next number, with those that it suggests itself (`Opener.hints`), and with the `NEAR` next ones;
 2. then, for ciphers that suggest none, all others that the lost bytes leave room for, on the smallest of the first `AT_HAND`
-   records: a slice a call, so that other connections need not wait, and within a budget of tries for each side.
+   records of application data: a slice a call, so that other connections need not wait, and within a budget for each side.
 
 What comes out depends on the bytes alone, not on the slices: at the end of the bytes all that is left of the budget is spent.
 """
@@ -90,6 +90,7 @@ class Search:
         self._marks: list[tuple[int, int]] = []  # (offset, time) of the chunks that make up `_data`
         self._at = 0  # where to look for the next head
         self._records: list[tuple[int, int]] = []  # (start, stop) in `_data` of what may be whole records
+        self._at_hand: list[int] = []  # numbers of the first of application data
         self._trials: list[_Trial] = []
         self._added = 0
         self._next_nonce: tuple[int, int] | None = None  # where the next record would begin, and its nonce in TLS 1.2
@@ -133,7 +134,7 @@ class Search:
         """It is known whose keys it must be: drop all others. `crossed` None: who is the client is still a guess."""
 
         def fits(candidate: Candidate) -> bool:
-            if candidate.client_random is None:  # keys that were in force already
+            if candidate.client_random is None or candidate.stage is Stage.TLS12:  # in force already, or renegotiated
                 return True
             known = candidate.client_random == client_random and suite in (None, candidate.opener.suite)
             return known and crossed in (None, candidate.crossed)
@@ -142,6 +143,8 @@ class Search:
 
     def feed(self, chunk: Data) -> None:
         """What follows."""
+        if not chunk[2]:
+            return
         if not self._data:
             self._offset = chunk[0]
         self._marks.append(chunk[:2])
@@ -153,6 +156,7 @@ class Search:
         self._data.clear()
         self._marks.clear()
         self._records.clear()
+        self._at_hand.clear()
         self._at = 0
         for trial in self._trials:
             trial.record, trial.step = 0, NEAR
@@ -186,6 +190,8 @@ class Search:
                 if not at_end:
                     return
             elif stop - start - HEAD <= self._most:
+                if data[start] == APPLICATION_DATA and len(self._at_hand) < AT_HAND:
+                    self._at_hand.append(len(self._records))
                 self._records.append((start, stop))
                 self._tell_version(start, stop)
             self._at = start + 1
@@ -261,7 +267,7 @@ class Search:
 
     def _deep_trials(self, last: bool) -> list[_Trial]:
         """The candidates whose numbers must be tried one by one. Scraps between holes are not worth the budget."""
-        if self._budget.left <= 0 or len(self._records) < (1 if last else AT_HAND):
+        if self._budget.left <= 0 or len(self._at_hand) < (1 if last else AT_HAND):
             return []
         smallest = self._smallest()
         out = []
@@ -273,7 +279,7 @@ class Search:
         return out
 
     def _smallest(self) -> int:
-        return min(range(min(AT_HAND, len(self._records))), key=lambda n: self._records[n][1] - self._records[n][0])
+        return min(self._at_hand, key=lambda n: self._records[n][1] - self._records[n][0])
 
     def _search_deep(self, at_end: bool, last: bool) -> Found | None:
         trials = self._deep_trials(last)

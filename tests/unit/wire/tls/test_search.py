@@ -191,3 +191,64 @@ def test_a_hello_that_is_lost(lost: str) -> None:
     heard = listen(sent + ends(sent), key_log(talk.key_log))
     assert heard.plain("server") == b"".join(TEXT % number for number in range(10))
     assert heard.plain("client") == b"order"
+
+
+def renegotiating_talk(suite: int) -> tuple[Talk, list[int]]:
+    """Ten messages of the server, a renegotiation, ten more; and the packet numbers where it begins and ends."""
+    talk = Talk(random.Random(5), suite).handshake()
+    bounds = []
+    for part in range(2):
+        for number in range(10):
+            talk.data("server", TEXT % (10 * part + number))
+        if not part:
+            bounds.append(len(packets(talk)))
+            talk.handshake12(again=True)
+            bounds.append(len(packets(talk)))
+    talk.data("client", b"order")
+    return talk, bounds
+
+
+@pytest.mark.parametrize("suite", [0xC02F, 0xCCA8, 0xC013])
+@pytest.mark.parametrize("block", [1, 3, 1000])
+def test_a_hole_may_swallow_any_record_of_a_renegotiation(suite: int, block: int) -> None:
+    """But for the server's hello: its random is in no key log."""
+    talk, (begin, end) = renegotiating_talk(suite)
+    messages = b"".join(TEXT % number for number in range(20))
+    for hole in range(begin, end):
+        sent = without(packets(talk), hole, hole + 1)
+        heard = listen(sent + ends(sent), key_log(talk.key_log), block=block)
+        is_server_hello = hole == begin + 1
+        assert heard.plain("server") == (b"".join(TEXT % number for number in range(10)) if is_server_hello else messages)
+        assert heard.plain("client") == (b"" if is_server_hello else b"order")
+        after_the_hole = sum(len(written.wire) for written in talk.written[begin:] if written.sender == "server")
+        assert heard.lost("server") <= (after_the_hole if is_server_hello else 0)
+
+
+def test_what_is_read_after_a_hole_waits_for_the_other_side_that_waits_for_a_segment() -> None:
+    """The server's records under new keys are here, the client's hello that they follow from is held back by TCP."""
+    talk, (begin, end) = renegotiating_talk(0xC02F)
+    sent = without(packets(talk), end - 2, end - 1)  # the server's ChangeCipherSpec
+    sent = without(sent, end + 3, end + 4)  # and a record of its data: what is not proved by then is lost
+    sent += ends(sent)
+    apart: list[list[Packet]] = [[], []]
+    for number, packet in enumerate(sent):
+        apart[packet[0] == "client" and number >= begin].append(packet)
+    log, outcomes = key_log(talk.key_log), []
+    for held_back in (True, False):
+        ledger = LossLedger("c", 1)
+        layer = TlsLayer(log, Limits(), ledger, joined_midway=False)
+        plain = b""
+        first = [item for sender, item in apart[0] if sender == "client"]
+        server = [item for sender, item in apart[0] if sender == "server"]
+        rest = [item for _, item in apart[1]]
+        fed = (
+            [(first, server, (begin, None)), (rest, [], (None, None))] if held_back else [(first + rest, server, (None, None))]
+        )
+        for items_client, items_server, waiting in fed:
+            _, out = layer.feed(list(items_client), list(items_server), waiting)
+            plain += b"".join(item[2] for item in out if isinstance(item, tuple))
+        assert layer.held_bytes() == 0
+        ledger.finish()
+        outcomes.append((plain, [(loss.reason, loss.bytes) for loss in ledger.rows]))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0] == b"".join(TEXT % number for number in range(20) if number != 13)
