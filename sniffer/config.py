@@ -52,6 +52,9 @@ class Limits:
     """One HTTP body."""
     message_bytes: int = 16 << 20
     """One websocket message, before and after inflating; the largest snapshots of exchanges are some 5 MB."""
+    inflated_bytes: int = 128 << 20
+    """What the messages that one side has said at once may inflate to; and all sides', before they are looked at. Of the 4 MB
+    that may wait for an acknowledgement it is 32 times; JSON deflates to a fifth, a bomb to a thousandth."""
     total_message_bytes: int = 128 << 20
     """All messages that are still incomplete, over all connections."""
     fragments: int = 65_536

@@ -144,7 +144,8 @@ def _look_through(paths: Sequence[str], keys: Keys, settings: Settings, exported
         link_types.update(dict.fromkeys(map(_link_type, block)))
         keys.look(source)
         gather(engine.feed(block).closed)
-    gather(engine.finish().closed)
+    while engine.connections:
+        gather(engine.finish().closed)
     exported.damage = source.damage
     return list(link_types), b"".join(lines)
 

@@ -244,7 +244,11 @@ class Pipeline:
         if self._started_at is None:
             self._started_at = block[0][0]
         self._ended_at = max(self._ended_at or 0, block[-1][0])
-        self._take(self._engine.feed(block))
+        output = self._engine.feed(block)
+        self._take(output)
+        while output.more:
+            output = self._engine.feed([])
+            self._take(output)
         if fresh_from > 0:
             self._forget()
 
@@ -349,9 +353,13 @@ class Pipeline:
         if self._packets > self._skip:
             self._append(source, complete=False)
         self._position = self._position._replace(keyless=self._engine.keyless())
-        output = self._engine.finish()
-        output.losses = [*told, *(at_end(loss) for loss in output.losses)]
-        self._take(output)
+        self._batch.losses += told
+        more = True
+        while more:
+            output = self._engine.finish()
+            output.losses = [at_end(loss) for loss in output.losses]
+            self._take(output)
+            more = output.more
         self._append(source, complete=True)
         self._target.publish()
 

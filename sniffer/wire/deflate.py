@@ -9,6 +9,8 @@ from __future__ import annotations
 import zlib
 from typing import Final, NamedTuple
 
+from sniffer.config import Limits
+
 _TAIL: Final = b"\x00\x00\xff\xff"
 """What the sender cut off and the receiver puts back (section 7.2.2)."""
 _WINDOW: Final = 32_768
@@ -80,12 +82,13 @@ def _parameters(parameters: list[str]) -> Deflate:
 class Inflater:
     """Inflates the messages of one side."""
 
-    def __init__(self, takeover: bool, window_bits: int, limit: int) -> None:
-        """`limit`: bytes that one message may inflate to."""
+    def __init__(self, takeover: bool, window_bits: int, limit: int, at_once: int = Limits.inflated_bytes) -> None:
+        """`limit`: bytes that one message may inflate to; `at_once`: and all messages between two calls of `replenish`."""
         self._takeover = takeover
         # zlib cannot deflate raw data with a window of 256 bytes and quietly uses 512, so some peers that agreed on 8 send 9.
         self._bits = -max(window_bits, 9)
         self._limit = limit
+        self._at_once = self._left = at_once
         self._context = zlib.decompressobj(self._bits)
         self._history: list[bytes] = []
         self._history_bytes = 0
@@ -110,6 +113,10 @@ class Inflater:
             self.poisoned = reason
             self._history.clear()
 
+    def replenish(self) -> None:
+        """What was inflated so far is out of our hands."""
+        self._left = self._at_once
+
     def inflate(self, payload: bytes) -> bytes:
         """One whole message. Raises `InflateError`; the stream is poisoned then, unless messages stand alone."""
         if self.poisoned:
@@ -128,6 +135,9 @@ class Inflater:
             raise self._failed(f"not deflate data: {error}") from None
         if context.unconsumed_tail:
             raise self._failed(f"inflates to more than {self._limit} bytes")
+        self._left -= len(message)
+        if self._left < 0:
+            raise self._failed(f"inflates, with the messages that came with it, to more than {self._at_once} bytes")
         if self._takeover:
             self._remember(message)
         return message

@@ -40,14 +40,15 @@ Entry = tuple[Stream, Stream, Flow | None]
 
 
 class Output:
-    """What one `feed` brought forth."""
+    """What one `feed` brought forth. `more`: it was too much for once, and `feed([])`, or `finish` again, gives the rest."""
 
-    __slots__ = ("closed", "deliveries", "losses")
+    __slots__ = ("closed", "deliveries", "losses", "more")
 
     def __init__(self) -> None:
         self.deliveries: list[tuple[Connection, Delivery]] = []
         self.closed: list[Connection] = []
         self.losses: list[Loss] = []
+        self.more = False
 
 
 class Engine:
@@ -84,6 +85,7 @@ class Engine:
         self._told: dict[int, str | None] = {}  # why a connection is not readable, as it was handed on last
         self._closed: list[Connection] = []
         self._deliveries: list[tuple[Connection, Delivery]] = []
+        self._inflated = 0  # bytes of compressed connections in these deliveries
         self._now = 0
         self._next_sweep = 0
         self.connections: dict[int, Connection] = {}
@@ -167,8 +169,12 @@ class Engine:
         for segment in self._openings.due(None):
             self._segment(segment)
         for connection in list(self.connections.values()):
+            if self._inflated > self._limits.inflated_bytes:
+                break
             self._end(connection, self._now, reason)
-        return self._output()
+        out = self._output()
+        out.more = bool(self.connections)
+        return out
 
     def _slow(self, packet: Packet) -> None:
         """Any packet that the fast path does not take."""
@@ -291,7 +297,7 @@ class Engine:
 
     def _end(self, connection: Connection, time: int, reason: str) -> None:
         """Take a connection out of the table, with all that is left in it."""
-        self._deliveries.append((connection, connection.finish(time, reason)))
+        self._hand_on(connection, connection.finish(time, reason))
         self._losses.extend(connection.ledger.rows)
         connection.ledger.rows = []
         self.connections.pop(connection.id, None)
@@ -310,8 +316,15 @@ class Engine:
         self._deliver()
         out = Output()
         out.deliveries, out.closed, out.losses = self._deliveries, self._closed, self._losses
+        out.more = bool(self._touched)
         self._deliveries, self._closed, self._losses = [], [], []
+        self._inflated = 0
         return out
+
+    def _hand_on(self, connection: Connection, delivery: Delivery) -> None:
+        self._deliveries.append((connection, delivery))
+        if connection.compression is not None:
+            self._inflated += sum([len(message[4]) for _, messages in delivery for message in messages])
 
     def _deliver(self) -> None:
         """Take from each connection what has become whole."""
@@ -326,7 +339,11 @@ class Engine:
         for connection in self._waiting:  # time alone may bring something forth
             self._touch(connection)
         self._waiting = []
-        for connection in self._touched:
+        touched, self._touched = self._touched, []
+        for number, connection in enumerate(touched):
+            if self._inflated > self._limits.inflated_bytes:
+                self._touched = touched[number:]
+                break
             connection.touched = False
             if connection.ended:
                 continue
@@ -334,7 +351,7 @@ class Engine:
             reason = connection.unreadable_reason
             if delivery or reason != self._told.get(connection.id):
                 self._told[connection.id] = reason
-                self._deliveries.append((connection, delivery))
+                self._hand_on(connection, delivery)
             if connection.ledger.rows:
                 self._losses.extend(connection.ledger.rows)
                 connection.ledger.rows = []
@@ -345,7 +362,6 @@ class Engine:
                 self._buffered[connection.id] = held
             else:
                 self._buffered.pop(connection.id, None)
-        self._touched = []
         if self._buffered:
             self._enforce_totals(now)
 
@@ -382,7 +398,7 @@ class Engine:
                 delivery += connection.shed(now, "given up: too many bytes wait for the rest over all connections")
                 del self._buffered[largest]
             if delivery:
-                self._deliveries.append((connection, delivery))
+                self._hand_on(connection, delivery)
 
     def _lose(self, time: int, length: int, reason: str) -> None:
         self._losses.append(Loss(self._capture_id, None, None, time, time, None, length, None, "tcp", reason))

@@ -36,8 +36,8 @@ class WebSocketPair:
         """After the opening handshake. `client_boundary_known` False: where the client's first frame begins is not known."""
         client = server = None
         if deflate is not None:
-            client = Inflater(deflate.client_takeover, deflate.client_window_bits, limits.message_bytes)
-            server = Inflater(deflate.server_takeover, deflate.server_window_bits, limits.message_bytes)
+            client = Inflater(deflate.client_takeover, deflate.client_window_bits, limits.message_bytes, limits.inflated_bytes)
+            server = Inflater(deflate.server_takeover, deflate.server_window_bits, limits.message_bytes, limits.inflated_bytes)
         return cls(
             WebSocketReader(
                 "client",

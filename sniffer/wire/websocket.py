@@ -112,7 +112,7 @@ class WebSocketReader:
         self._handshake_seen = handshake_seen
         self._inflater = inflater
         if not handshake_seen:
-            self._inflater = Inflater(takeover=False, window_bits=15, limit=limits.message_bytes)
+            self._inflater = Inflater(False, 15, limits.message_bytes, limits.inflated_bytes)
         self._latest = 0
         self._pending = bytearray()  # not a list: a flood of small segments must not cost an object each
         self._pending_bytes = 0
@@ -148,6 +148,8 @@ class WebSocketReader:
     def feed(self, items: list[Item]) -> list[WireMessage]:
         """The messages that `items` complete."""
         out = self._out = []
+        if self._inflater is not None:
+            self._inflater.replenish()
         frames = self._frames
         for item in items:
             if type(item) is tuple:
@@ -162,6 +164,7 @@ class WebSocketReader:
                 self._gap(item)
             elif isinstance(item, End):
                 self._end(item)
+        self._out = []  # whoever has the messages now, decides how long they live
         return out
 
     # --- frames ----------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ LIMITS = replace(
     body_bytes=2 * MB,
     total_message_bytes=12 * MB,
     tls_held_bytes=MB,
+    inflated_bytes=10 * MB,
 )
 GROWTH = 48
 """MB: the limits over all connections, twice (a buffer that grows is copied), and what 2,000 connections cost."""
@@ -95,6 +96,16 @@ def deflate_bombs(size: int) -> list[Packet]:
             flow.data("server", frame(2, bomb[:-4], rsv=0x40), acknowledge=False, size=60_000)
         flow.acknowledge("client")
         flows.append(flow)
+    return packets(*flows)
+
+
+def many_bombs() -> list[Packet]:
+    """200 connections, 3 messages each that inflate to 2 MB."""
+    compressor = zlib.compressobj(9, wbits=-15)
+    bomb = compressor.compress(bytes(2 * MB - 1)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    flows = [upgraded(number, "permessage-deflate; server_no_context_takeover") for number in range(200)]
+    for flow in flows:
+        flow.data("server", frame(2, bomb[:-4], rsv=0x40) * 3)
     return packets(*flows)
 
 
@@ -183,6 +194,8 @@ def records_without_keys() -> list[Packet]:
 
 CASES: dict[str, tuple[Callable[[], list[Packet]], str]] = {
     "deflate-bombs": (lambda: deflate_bombs(100 * MB), "inflates to more than"),
+    "deflate-bombs-in-all": (lambda: deflate_bombs(2 * MB - 1), "inflates, with the messages that came with it, to more than"),
+    "deflate-bombs-of-many": (many_bombs, ""),
     "huge-frames": (huge_frames, "frame over the limit of bytes"),
     "endless-fragments": (endless_fragments, "message over"),
     "many-messages": (many_messages, "too many bytes wait"),
@@ -221,8 +234,17 @@ def main(name: str) -> None:
             examiner.forget(connection.id)
 
     for block in blocks(sent):
-        take(engine.feed(block))
-    take(engine.finish())
+        output = engine.feed(block)
+        take(output)
+        while output.more:
+            output = engine.feed([])
+            take(output)
+    more = True
+    while more:
+        output = engine.finish()
+        take(output)
+        more = output.more
+    del output
     grown = memory("VmHWM") - before
     reasons = sorted({f"{loss.layer}: {loss.reason}" for loss in batch.losses})
     orders = len({row.order_id for row in batch.order_events} - {"0"})
