@@ -19,8 +19,9 @@ from sniffer.exchanges.base import (
     Remembers,
     Venue,
 )
-from sniffer.exchanges.inflate import text_inside
+from sniffer.exchanges.inflate import json_inside
 from sniffer.model import (
+    OPCODE_BINARY,
     OPCODE_CLOSE,
     OPCODE_HTTP,
     OPCODE_NAMES,
@@ -222,7 +223,7 @@ class Examiner:
 
     @staticmethod
     def _row(examined: _Examined, message: Message, kind: str) -> MessageRow:
-        """The message as it is kept: text where it is text or compressed text, secrets out."""
+        """The message as it is kept: text where it is text, or a known venue's compressed JSON, secrets out."""
         venue, http = examined.venue, message.http
         text: str | None = None
         blob: bytes | None = None
@@ -231,7 +232,7 @@ class Examiner:
                 text = exchanges.redact(venue, message.sender, message.payload.decode())
             except UnicodeDecodeError:
                 blob = exchanges.redact_blob(venue, message.sender, message.payload)
-        elif (inside := text_inside(message.payload)) is not None:
+        elif venue and message.opcode == OPCODE_BINARY and (inside := json_inside(message.payload)) is not None:
             text = exchanges.redact(venue, message.sender, inside)
         else:
             blob = exchanges.redact_blob(venue, message.sender, message.payload)

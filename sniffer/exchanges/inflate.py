@@ -62,10 +62,13 @@ def _found_inside(search: Callable[[bytes], bool], payload: bytes) -> bool:
         return True
 
 
-def text_inside(payload: bytes) -> str | None:
-    """The text of a compressed payload, as it is stored; None if it is not compressed, or holds no text."""
+def json_inside(payload: bytes) -> str | None:
+    """The JSON text of a compressed payload, as it is stored; None if it is not compressed, or holds anything else.
+
+    Any few bytes may be taken for deflate (03 e8, the body of most close frames, is an empty block), so the bracket counts.
+    """
     try:
         message = inflate(payload)
-        return None if message is payload else message.decode()
+        return message.decode() if message is not payload and message.startswith(_BRACKETS) else None
     except (Broken, UnicodeDecodeError):
         return None

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from sniffer.exchanges.base import UPDATE, Decoded
-from sniffer.exchanges.inflate import text_inside
+from sniffer.exchanges.inflate import json_inside
 from sniffer.model import FillEvent, OrderEvent
 from tests.differential.oracle_ccxt import Oracle, Unified
 from tests.property.test_venues_property import MODULES, Fixture, decode, raw, registered
@@ -153,7 +153,7 @@ def compared(module: str) -> tuple[set[tuple[str, str, str]], set[Difference]]:
 
 
 def _value(payload: Any) -> Any:
-    text = text_inside(payload) if isinstance(payload, bytes) else payload
+    text = json_inside(payload) if isinstance(payload, bytes) else payload
     return json.loads(text) if isinstance(text, str) else text
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
+import zlib
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +16,18 @@ from sniffer.config import REDACTED
 from sniffer.examine import Examiner
 from sniffer.exchanges.base import Decoded
 from sniffer.exchanges.binance_spot import BinanceSpotDecoder
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_PING, OPCODE_TEXT, Batch, HttpHead, Message, Sender, WireMessage
+from sniffer.model import (
+    OPCODE_BINARY,
+    OPCODE_CLOSE,
+    OPCODE_HTTP,
+    OPCODE_PING,
+    OPCODE_TEXT,
+    Batch,
+    HttpHead,
+    Message,
+    Sender,
+    WireMessage,
+)
 from sniffer.wire.connection import Connection, Delivery
 
 KEY = "MadeUpKeyForThisTestOnly" + "a1" * 20
@@ -335,3 +348,14 @@ def test_a_login_of_nobody_is_not_kept() -> None:
     examined.examine(unknown, server(message({"op": "auth", "args": ["k", 1, "s"]}), message({"a": 1}, position=1)), batch)
     assert [row.position for row in batch.messages] == [1]
     assert examined.facts(unknown)[4] == 2
+
+
+def test_bytes_that_no_venue_claims_are_kept_as_they_are() -> None:
+    """Any few bytes may be taken for deflate."""
+    batch, bytes_sent = Batch(), [b"\x03\xe8", gzip.compress(b'{"a": 1}'), zlib.compress(b"[1]")[2:-4]]
+    examined = examiner(keep_all=True)
+    opcodes = (OPCODE_CLOSE, OPCODE_BINARY, OPCODE_BINARY)
+    told = [message(data, position=at, opcode=code) for at, (data, code) in enumerate(zip(bytes_sent, opcodes, strict=True))]
+    examined.examine(connection("exchange.example"), server(*told), batch)
+    assert [row.payload_blob for row in batch.messages] == bytes_sent
+    assert [row.payload for row in batch.messages] == [None] * 3

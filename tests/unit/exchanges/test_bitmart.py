@@ -13,7 +13,7 @@ from sniffer.exchanges import guess_venue, venue_of
 from sniffer.exchanges.base import LOGIN, ConnectionFacts
 from sniffer.exchanges.bitmart import VENUE
 from sniffer.exchanges.bitmart_requests import changes_orders
-from sniffer.exchanges.inflate import text_inside
+from sniffer.exchanges.inflate import json_inside
 from sniffer.model import OPCODE_BINARY, OPCODE_TEXT, Message, Sender
 from tests.unit.exchanges.talk import Talk, brief, known
 
@@ -332,7 +332,7 @@ def test_compressed_as_spot_sends_it() -> None:
     plain = known(one.decode(Message(1, "server", 0, 0, 0, OPCODE_TEXT, json.dumps(push(filled())).encode())))
     packed = known(one.decode(Message(1, "server", 0, 0, 0, OPCODE_BINARY, sent(push(filled())))))
     assert (packed.orders, packed.fills) == (plain.orders, plain.fills)
-    stored = text_inside(sent(push(filled())))
+    stored = json_inside(sent(push(filled())))
     assert stored is not None
     assert known(one.decode(Message(1, "server", 0, 0, 0, OPCODE_BINARY, stored.encode()))).fills == plain.fills
     known(one.decode(Message(1, "server", 0, 0, 0, OPCODE_BINARY, sent(push(filled()))[:-9])), "compressed data")

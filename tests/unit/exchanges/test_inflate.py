@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from sniffer.exchanges import inflate as module
-from sniffer.exchanges.inflate import inflate, inflated, text_inside
+from sniffer.exchanges.inflate import inflate, inflated, json_inside
 from sniffer.exchanges.numbers import Broken
 
 TEXT = b'{"table":"spot/user/order","data":[{"order_id":"%d","price":"0.5"}]}' % 88123
@@ -76,7 +76,9 @@ def test_what_cannot_be_inflated_is_searched_by_the_decoder() -> None:
 
 
 def test_the_text_that_is_stored() -> None:
-    assert text_inside(gzip.compress(TEXT)) == TEXT.decode()
-    assert text_inside(TEXT) is None
-    assert text_inside(b"\xff\xfe\x00\x01noise") is None
-    assert text_inside(gzip.compress(b"\xff\xfe")) is None
+    assert json_inside(gzip.compress(TEXT)) == TEXT.decode()
+    assert json_inside(TEXT) is None
+    assert json_inside(b"\xff\xfe\x00\x01noise") is None
+    assert json_inside(gzip.compress(b"\xff\xfe")) is None
+    assert json_inside(b"\x03\xe8") is None, "the body of a close frame is a deflate stream, of nothing"
+    assert json_inside(gzip.compress(b"just words")) is None

@@ -12,7 +12,7 @@ import pytest
 from sniffer.config import REDACTED
 from sniffer.exchanges import by_name, redact, redact_blob, redact_path
 from sniffer.exchanges.base import LOGIN, ConnectionFacts, Decoder
-from sniffer.exchanges.inflate import text_inside
+from sniffer.exchanges.inflate import json_inside
 from sniffer.model import Message
 from tests.property.test_venues_property import MODULES, raw, registered, sent
 
@@ -30,7 +30,7 @@ def stored(venue: str, message: Message) -> Message:
     """The message as the tables keep it."""
     whose, payload, head = by_name(venue), message.payload, message.http
     try:
-        text = text_inside(payload) or payload.decode()
+        text = json_inside(payload) or payload.decode()
         payload = redact(whose, message.sender, text).encode()
     except UnicodeDecodeError:
         payload = redact_blob(whose, message.sender, payload)
