@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+SECONDS = 60
+TARGET =
 
-.PHONY: demo test ccxt lint types bench pcaps lock clean help
+.PHONY: demo test ccxt fuzz lint types bench pcaps lock clean help
 
 help:
 	@echo "make demo    record simulated strategies live, and show their orders"
 	@echo "make test    run the tests (as root, or with CAP_NET_RAW, also the live ones)"
+	@echo "make fuzz    fuzz every parser, or TARGET=\"http websocket\", each for SECONDS=60"
 	@echo "make ccxt lint types bench pcaps lock clean"
 
 $(READY): requirements.lock pyproject.toml
@@ -39,6 +42,11 @@ types: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench $(ARGS)
+
+# Not among the development tools: only this needs it.
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.txt
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGET)
 
 pcaps: $(READY)
 	$(BIN)/python -m pcaps.make

@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="all, if none is named")
     asked = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:
-        sys.exit("fuzzing needs atheris, which runs on Python 3.11 to 3.13: make clean; make fuzz PYTHON=python3.13")
+        sys.exit("fuzzing needs atheris: `make fuzz` installs it, or pip install -r tests/fuzz/requirements.txt")
     from tests.fuzz.targets import TARGETS
 
     if unknown := set(asked.targets) - TARGETS.keys():

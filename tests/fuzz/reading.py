@@ -12,12 +12,17 @@ from sniffer.model import Loss, Packet
 from sniffer.wire.connection import Connection
 from sniffer.wire.engine import Engine
 from sniffer.wire.keylog import KeyLog
+from sniffer.wire.reassembly import NOT_CAPTURED
+from sniffer.wire.side import WRONG_CHECKSUM
 from sniffer.wire.stream import Gap, Item
 from sniffer.wire.tls.reasons import BEYOND
 from tests.property import test_wire_garbage_property as bounds
 
 LIMITS = replace(bounds.SMALL, tls_held_bytes=20_000, tls_tries=2_000)
 PACKET = 65_536
+_HOLE = "a hole"
+_REASONS = (NOT_CAPTURED, WRONG_CHECKSUM)
+"""Which of them it was is said by damaged segments, and these may be known as damaged before or after the hole is given up."""
 
 
 @dataclass
@@ -31,7 +36,8 @@ class Read:
 
     def outcome(self) -> tuple[object, ...]:
         """What may not depend on how packets are cut into blocks."""
-        return self.messages, Counter(self.losses), Counter(connection.id for connection in self.closed)
+        losses = Counter(loss._replace(reason=_HOLE) if loss.reason in _REASONS else loss for loss in self.losses)
+        return self.messages, losses, Counter(connection.id for connection in self.closed)
 
 
 def read(packets: list[Packet], make_keylog: Callable[[], KeyLog | None] = lambda: None) -> Read:
