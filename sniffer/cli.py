@@ -184,6 +184,29 @@ def tail(
 
 @app.command(
     cls=Command,
+    epilog="\b\nExamples:\n  sniffer losses --last 1h\n  sniffer losses --from 2026-11-21T10:00 --to 2026-11-21T11:00 --json",
+)
+def losses(
+    start: Annotated[str | None, typer.Option("--from", help="Since when (ISO 8601; UTC if no zone).", metavar="TIME")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Until when.", metavar="TIME")] = None,
+    last: Annotated[str | None, typer.Option("--last", help="The last 90s, 15m, 1h, 2d.", metavar="SPAN")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    db: Db = None,
+    config: Config = None,
+) -> None:
+    """Say whether a time is complete.
+
+    If not, says what is missing, and what to ask the exchange for. Without a time: all that the database holds. The view `completeness` says it by minute and connection.
+    """
+    from sniffer.losses import report, span
+
+    since, until = span(start, end, last)
+    for line in report(load_settings(config, db=db).db, since, until, as_json=as_json):
+        print(line)
+
+
+@app.command(
+    cls=Command,
     epilog="\b\nExamples:\n  sniffer export copy.duckdb\n  sniffer export fills.csv\n  sniffer export backup/",
 )
 def export(
@@ -213,10 +236,10 @@ def export_capture(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)],
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write (pcapng).", metavar="FILE")],
     keylog: KeyLogs = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     config: Config = None,
 ) -> None:
-    """Write a capture together with the secrets of its TLS connections.
+    """Write a capture with its TLS secrets.
 
     WHOEVER HAS THE OUTPUT CAN READ THE TRAFFIC, API keys and all: hand it on with care. It is readable by you only.
 
@@ -240,7 +263,9 @@ def export_capture(
     epilog="\b\nExamples:\n  sniffer redecode\n  sniffer redecode --db old.duckdb --config sniffer.toml",
 )
 def redecode(db: Db = None, config: Config = None) -> None:
-    """Decode anew the raw messages that a database holds, and say what changed.
+    """Decode a database's messages anew.
+
+    The raw messages that it holds go through today's decoders, and what changed is said.
 
     After an update, or a change of the settings' venues: rows of messages that nobody understood are won back, others are
     corrected. All changes come in one publish; no recording may be running into the database.
@@ -274,7 +299,9 @@ def decode(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Decode message payloads, and print a JSON object for each row.
+    """Decode message payloads, without a database.
+
+    Prints a JSON object for each row.
 
     FILE holds one message, of a connection of its own. Without files, standard input is one connection: a JSON object a line
     with the keys sender and payload.
@@ -358,7 +385,7 @@ def doctor(
     db: Db = None,
     config: Config = None,
 ) -> None:
-    """Check whether this machine can capture and read, and say what to do.
+    """Check this machine, and say what to do.
 
     Looks at privilege, interfaces, folders and key logs, and at each connection in the last minutes of a recording. A line
     begins with OK, WARN or FAIL; the exit code is 1 if one fails.

@@ -14,7 +14,10 @@ import pytest
 from sniffer import __version__
 from tests.command_line import ORDERS, PCAPS, PROGRAM, run
 
-COMMANDS = ("record", "replay", "query", "tail", "export", "decode", "doctor")
+COMMANDS = (
+    *("record", "status", "service", "replay", "query", "tail", "losses", "export", "export-capture"),
+    *("redecode", "decode", "exec", "doctor"),
+)
 HOSTILE = PCAPS / "hostile"
 REFUSAL = "Account has insufficient balance for requested action."
 
@@ -36,7 +39,7 @@ def rows(db: Path, sql: str) -> list[tuple[object, ...]]:
 
 def test_the_first_page_lists_every_command_on_a_line_of_its_own() -> None:
     page = run("--help").out
-    listed = re.findall(r"^  (\w+)  .*[^.]\.$", page, flags=re.MULTILINE)
+    listed = re.findall(r"^  ([a-z][a-z-]+)  .*[^.]\.$", page, flags=re.MULTILINE)
     assert tuple(listed) == COMMANDS, page  # a line that is cut ends in three dots
     assert run("-h").out == page
 

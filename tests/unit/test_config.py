@@ -58,6 +58,10 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         account = "main"
         keylog = ["/srv/keys", "~/more.log"]
         keylog_dir = "/srv/keys"
+        journal_sync = "second"
+        ring_bytes = 8388608
+        metrics_port = 9100
+        log_format = "json"
         [venues.okx]
         ports = [9001]
         [limits]
@@ -77,6 +81,10 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         account="main",
         keylog=(Path("/srv/keys"), Path("~/more.log").expanduser()),
         keylog_dir=Path("/srv/keys"),
+        journal_sync="second",
+        ring_bytes=8 << 20,
+        metrics_port=9100,
+        log_format="json",
         venues={"okx": {"ports": [9001]}},
         limits=Limits(fragments=7),
     )
