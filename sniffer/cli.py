@@ -196,7 +196,8 @@ def losses(
 ) -> None:
     """Say whether a time is complete.
 
-    If not, says what is missing, and what to ask the exchange for. Without a time: all that the database holds. The view `completeness` says it by minute and connection.
+    If not, says what is missing, and what to ask the exchange for. Without a time: all that the database holds. The view
+    `completeness` says it by minute and connection.
     """
     from sniffer.losses import report, span
 
