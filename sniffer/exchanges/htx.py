@@ -110,7 +110,10 @@ class HtxDecoder:
             if message.sender == "client":
                 ours = message.opcode == OPCODE_HTTP or b'"cid"' in payload or _ORDER_CALL.search(payload) is not None
                 return Decoded(REQUEST, [], [], str(error)) if ours else None
-            ours = message.opcode == OPCODE_HTTP or marked(payload)
+            unread = (
+                message.opcode == OPCODE_BINARY and not payload.isascii()
+            )  # it could not be inflated: orders, for all we know
+            ours = message.opcode == OPCODE_HTTP or unread or marked(payload)
             kind = RESPONSE if message.opcode == OPCODE_HTTP or b'"cid"' in payload else UPDATE
             return Decoded(kind, [], [], str(error)) if ours else None
 
