@@ -24,6 +24,8 @@ WATCH_INTERVAL: Final = 0.1
 """Seconds between looks for a foreign lock or `.wal` beside the published file."""
 POST_INTERVAL: Final = 0.5
 """Seconds between two versions of what the process tells about itself."""
+ORPHAN_PATIENCE: Final = 1.0
+"""Seconds that the capture process is given to drain its ring when the parent of both is gone; it takes a tenth of one."""
 
 
 def load(
@@ -47,6 +49,7 @@ def load(
     store = BackgroundStore(patiently(ending, lambda: Store(settings.db, live=True, group=settings.group)))
     figures = Figures(store, lost)
     watched = posted = time.monotonic()
+    orphaned = 0.0
 
     def watch(*_: object) -> None:
         nonlocal watched, posted
@@ -59,6 +62,14 @@ def load(
             posted = now
             board.post(figures.record(reader.read_packets, reader.latest))
 
+    def stopping() -> bool:
+        """Capture ends first: the parent sees to that, and where it is gone, the journal says so."""
+        nonlocal orphaned
+        if not ending.orphaned():
+            return ending()
+        orphaned = orphaned or time.monotonic()
+        return reader.ended or time.monotonic() - orphaned > ORPHAN_PATIENCE
+
     try:
         store.publish()
         known = store.position((identity,))
@@ -68,7 +79,7 @@ def load(
         snapshots = Snapshots(journal, identity, settings, pipeline.shared, say)
         resumed = snapshots.latest(loaded, [number for number, _ in segments(journal)])
         pipeline.keep_snapshots(snapshots, resumed)
-        reader = JournalReader(journal, stop=ending, loaded=loaded, begin=resumed.bookmark if resumed else None)
+        reader = JournalReader(journal, stop=stopping, loaded=loaded, begin=resumed.bookmark if resumed else None)
         send(READY)
         return pipeline.run(reader, watch)
     finally:
