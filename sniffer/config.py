@@ -70,7 +70,10 @@ class Limits:
     tls_held_bytes: int = 4 << 20
     """TLS records held a connection while its keys are not known: some seconds of a busy feed, hours of one's own orders."""
     tls_tries: int = 5_000_000
-    """Trial decryptions a connection in search of a sequence number: some 5 s of CPU time."""
+    """Trial decryptions a connection in search of a sequence number, half for each side: some 5 s of CPU time. One of AES-GCM
+    costs a microsecond and is the unit; other ciphers and long records count as several."""
+    tls_guesses: int = 30_000_000
+    """The same over all connections whose handshake was not seen, to try the key log's secrets: a flood of them takes 30 s."""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,10 @@ class KeyLog:
         """Lines that are no key log lines."""
         self.trouble: str | None = None
         """Why nothing could be learnt at all, as its feeder knows: no file was there, or could be read."""
+        self.guesses = limits.tls_guesses
+        """What is left for connections that do not know which of the secrets are theirs, to try them: microseconds."""
+        self.reserve = limits.tls_guesses // 2
+        """The part of it that is kept for keys that cost little to try."""
         self._limit = limits.key_log_randoms
         self._secrets: dict[bytes, dict[str, tuple[bytes, ...]]] = {}  # by client random, the oldest first
         self._tails: dict[str, bytes | None] = {}  # by source; None: inside a line that is too long

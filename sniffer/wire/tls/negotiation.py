@@ -115,6 +115,11 @@ class Negotiation:
         """Whether it is TLS 1.3; None: not known."""
         return self.suite.tls13 if self.suite is not None else None
 
+    @property
+    def settled(self) -> bool:
+        """Whether no more can be learnt of a side about the other's keys. TLS 1.2 may always renegotiate."""
+        return self.suite is not None and self.suite.tls13 and self.client_random is not None and not self.roles_guessed
+
     # --- what the sides say ----------------------------------------------------------------------------------------------
 
     def client_hello(self, hello: ClientHello | None) -> None:

@@ -52,6 +52,11 @@ class Progress:
         """Whether what follows cannot be read before the other side has said something."""
         return self._ready is not None
 
+    @property
+    def waits_still(self) -> bool:
+        """Whether the other side has not said it yet."""
+        return self._ready is not None and not self._ready()
+
     def go_on(self) -> Turn | None:
         """What comes of the other side's answer; None while there is none."""
         turn = Turn.NONE

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from sniffer.wire.stream import Item
 from sniffer.wire.tls.schedule import HASH_SIZES, HASHES, key_block, next_traffic_secret, traffic_keys
-from sniffer.wire.tls.suites import Suite
+from sniffer.wire.tls.suites import Mode, Suite
 
 APPLICATION_DATA: Final = 23
 HEAD: Final = 5
@@ -37,6 +37,10 @@ _BLOCK_CIPHERS: Final[dict[str, Callable[[bytes], BlockCipherAlgorithm]]] = {
     "3DES": TripleDES,
 }
 _SEQUENCES: Final = 1 << 64
+_PRICES: Final[dict[Mode, tuple[int, int]]] = {"gcm": (1, 16_384), "chacha20": (2, 4096), "ccm": (2, 1024), "cbc": (1, 1024)}
+"""Microseconds that one more sequence number costs in a search, and bytes that cost another one: measured (`python -m bench search`)."""
+_BYTES_FIRST: Final = {"AES": 4096, "CAMELLIA": 256, "3DES": 32}
+"""Bytes that a block cipher, CBC, decrypts in a microsecond."""
 
 
 def _aead(suite: Suite, key: bytes) -> _Aead:
@@ -59,9 +63,14 @@ class Opener:
     tls13 = False
     exact = False
     """Whether `hints` are all there is: no other sequence number is worth a try."""
+    first_try = 4
+    """What `open` and `hints` cost for a record, in microseconds, about: see `price`."""
+    bytes_first = 4096
+    """Bytes of a body that make that a microsecond more."""
 
     def __init__(self, suite: Suite, *keys: object) -> None:
         self.suite = suite
+        self._try, self._bytes_a_try = _PRICES[suite.mode]
         self.sequence = 0
         self._made_of = (suite, *keys)
 
@@ -76,6 +85,10 @@ class Opener:
     def hints(self, head: bytes, body: bytes) -> list[int]:
         """Sequence numbers that the record itself suggests."""
         return []
+
+    def price(self, size: int, tries: int) -> int:
+        """Microseconds to open a record with a body of `size` bytes, and to search for it with so many numbers."""
+        return self.first_try + size // self.bytes_first + tries * (self._try + size // self._bytes_a_try)
 
     def search(self, head: bytes, body: bytes, first: int, count: int) -> int | None:
         """Which of `count` sequence numbers from `first` on proves the record; None: none does."""
@@ -119,6 +132,7 @@ class Aead13(Opener):
         self._decrypt = _aead(suite, self._key).decrypt
         self.least = 1 + suite.tag
         self.exact = suite.mode == "gcm"
+        self.first_try = 16 if self.exact else 4
 
     def successor(self) -> Aead13:
         """The keys after a KeyUpdate."""
@@ -259,6 +273,7 @@ class Cbc12(Opener):
         assert suite.mac is not None
         self._algorithm = _BLOCK_CIPHERS[suite.cipher](key)
         self._block = self._algorithm.block_size // 8
+        self.bytes_first = _BYTES_FIRST[suite.cipher]
         self._mac = HMAC(mac_key, HASHES[suite.mac])
         self._mac_size = HASH_SIZES[suite.mac]
         self._encrypt_then_mac = encrypt_then_mac
@@ -281,6 +296,23 @@ class Cbc12(Opener):
         if len(content) < size or not self._proves(numbered, content[:-size], content[-size:]):
             return None
         return head[0], content[:-size]
+
+    def search(self, head: bytes, body: bytes, first: int, count: int) -> int | None:
+        """See `Opener.search`. What is decrypted is the same whatever the number: only the MAC is tried anew."""
+        size, mac_size = len(body), self._mac_size
+        if size < self.least or size > MAX_BODY_12:
+            return None
+        content = body if self._encrypt_then_mac else self._decipher(body)
+        if content is None or len(content) < mac_size:
+            return None
+        content, mac = content[:-mac_size], content[-mac_size:]
+        keyed, rest = self._mac, head[:3] + len(content).to_bytes(2) + content
+        for sequence in range(first, first + count):
+            check = keyed.copy()
+            check.update(sequence.to_bytes(8) + rest)
+            if bytes_eq(check.finalize(), mac):
+                return sequence if self.open(head, body, sequence) is not None else None
+        return None
 
     def _proves(self, numbered: bytes, content: bytes, mac: bytes) -> bool:
         check = self._mac.copy()

@@ -25,15 +25,12 @@ from sniffer.wire.stream import EVERYTHING_READ, Data, End, Gap, Item, Place, pl
 from sniffer.wire.tls.negotiation import Negotiation, Stage
 from sniffer.wire.tls.progress import Progress, Turn
 from sniffer.wire.tls.protection import APPLICATION_DATA, HEAD, MAX_BODY_12, Opener
-from sniffer.wire.tls.reasons import AFTER_CLOSE, BETWEEN, BEYOND, NO_HEAD, REJECTED, TORN, UNPROVED, cut_off
-from sniffer.wire.tls.records import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HeldItems, PendingRecord, is_bare
+from sniffer.wire.tls.reasons import AFTER_CLOSE, BETWEEN, NO_HEAD, REJECTED, TORN, UNPROVED, cut_off
+from sniffer.wire.tls.records import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HeldItems, PendingRecord, ends_side, is_bare
 from sniffer.wire.tls.recovery import Recovery
-from sniffer.wire.tls.search import Budget, Search
+from sniffer.wire.tls.search import Search
 
 _TYPES: Final = range(20, 25)
-_FATAL: Final = 2
-_CLOSE_NOTIFY: Final = 0
-_USER_CANCELED: Final = 90
 
 
 class SideReader:
@@ -50,14 +47,13 @@ class SideReader:
         self._negotiation = negotiation
         self._ledger = ledger
         self._progress = Progress(sender, negotiation, limits.header_bytes)
-        budget = Budget(limits.tls_tries // 2)  # a side's own, so that what it can read does not depend on which is read first
-        self._recovery = Recovery(sender, negotiation, self._progress, budget)
+        self._recovery = Recovery(sender, negotiation, self._progress, limits)
         self._opener: Opener | None = None  # set only while it reads protected records
         self._record = PendingRecord()
         self._search: Search | None = None
         self._dormant: str | None = None  # the search holds nothing until the key log says more, and why
         self._over: str | None = None
-        self._giving_up = False
+        self._giving_up = self._lacks_keys = False
         self._heard = 0  # progress of the negotiation that a search has taken into account
         self._held = HeldItems()
         self._offset = 0  # of the plaintext
@@ -99,12 +95,16 @@ class SideReader:
 
     @property
     def _keeps_step(self) -> bool:
-        """Whether the other side is read first up to here: a hello there, of a renegotiation, may give the keys."""
-        return self._search is not None and not self._giving_up and self._negotiation.tls13 is False
+        """Whether the other side is read first up to here: what it says, or proves, may tell which keys to look for."""
+        return self._search is not None and not self._giving_up and not self._negotiation.settled
 
     @property
     def reached(self) -> Place:
-        """Where the first item stands that is not read yet."""
+        """Where the first item stands that is not read yet. Who lacks keys, or the other's word, does not hold the other up."""
+        return EVERYTHING_READ if self._lacks_keys or self._progress.waits_still else self._place
+
+    @property
+    def _place(self) -> Place:
         first = self._held.first
         return self.coming if first is None else place_of(first, self.sender == "server")
 
@@ -194,7 +194,7 @@ class SideReader:
     def _in_step(self) -> bool:
         """False: the other side must be read first up to the item that is next here."""
         if self._keeps_step:
-            if self.peer.reached < self.reached:
+            if self.peer.reached < self._place:
                 return False
             if self._heard != self._negotiation.progress:
                 self._hear()
@@ -214,6 +214,7 @@ class SideReader:
 
     def _item(self, item: Item) -> bool:
         """One item; False: it must wait, and is held before all others."""
+        self._lacks_keys = False
         if isinstance(item, tuple):
             return self._data(*item)
         return self._gap(item) if isinstance(item, Gap) else self._end(item)
@@ -303,8 +304,8 @@ class SideReader:
         record.take()
         if content == HANDSHAKE:
             self._follow(self._progress.content(plain))
-        elif content == ALERT and len(plain) == 2:
-            self._alert(*plain)
+        elif content == ALERT and ends_side(plain, tls13=opener.tls13):
+            self._stop(AFTER_CLOSE)
         elif content == CHANGE_CIPHER_SPEC and not opener.tls13:
             self._follow(self._progress.change_cipher_spec())
         if self._progress.waits:
@@ -327,12 +328,6 @@ class SideReader:
             record.take()
             if kind == CHANGE_CIPHER_SPEC and negotiation.tls13 is False:
                 self._follow(progress.change_cipher_spec())
-
-    def _alert(self, level: int, description: int) -> None:
-        """RFC 8446 section 6: all but two end the connection; in RFC 5246 section 7.2 the level says so."""
-        fatal = level == _FATAL or (self._negotiation.tls13 and description != _USER_CANCELED)
-        if description == _CLOSE_NOTIFY or fatal:
-            self._stop(AFTER_CLOSE)
 
     # --- holes and searches ----------------------------------------------------------------------------------------------
 
@@ -374,8 +369,8 @@ class SideReader:
             return False
         found = search.find(at_end=at_end, last=last)
         if found is None:
-            if search.beyond and not at_end:
-                self._stop(BEYOND)
+            if search.beyond is not None and not at_end:
+                self._stop(search.beyond)
             return False
         self._search = None
         self.proved = True
@@ -403,14 +398,15 @@ class SideReader:
             return True
         worth_holding = search.has_data or isinstance(item, End)
         if worth_holding and self._dormant is None and self._recovery.may_get_keys(search):
+            self._lacks_keys = True
             return False
         self._held.take()
-        self._lose(search.drop(), BEYOND if search.beyond else search.reason)
+        self._lose(search.drop(), search.beyond or search.reason)
         if isinstance(item, End):
             return self._pass_end(item)
         search.reason = BETWEEN
-        if search.beyond:
-            self._stop(BEYOND)
+        if search.beyond is not None:
+            self._stop(search.beyond)
         if item.length is None:
             search.lost_at = None
         return True

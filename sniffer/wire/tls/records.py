@@ -12,6 +12,9 @@ from sniffer.wire.tls.protection import HEAD
 CHANGE_CIPHER_SPEC: Final = 20
 ALERT: Final = 21
 HANDSHAKE: Final = 22
+_FATAL: Final = 2
+_CLOSE_NOTIFY: Final = 0
+_USER_CANCELED: Final = 90
 _ITEM_COST: Final = 150
 """Memory of an item, beside its bytes."""
 _MAX_MARKS: Final = 256
@@ -132,3 +135,11 @@ class PendingRecord:
 def is_bare(kind: int, body: bytes) -> bool:
     """ChangeCipherSpec, or an alert without protection. TLS 1.3 ignores both (RFC 8446 section 5): it proves nothing."""
     return (kind == CHANGE_CIPHER_SPEC and body == b"\1") or (kind == ALERT and len(body) == 2)
+
+
+def ends_side(alert: bytes, *, tls13: bool) -> bool:
+    """RFC 8446 section 6: all alerts but one end the connection; in RFC 5246 section 7.2 the level says so."""
+    if len(alert) != 2:
+        return False
+    level, description = alert
+    return description == _CLOSE_NOTIFY or level == _FATAL or (tls13 and description != _USER_CANCELED)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from sniffer.config import Limits
 from sniffer.model import Sender
 from sniffer.wire.tls.negotiation import Candidate, Hellos, Negotiation, Stage
 from sniffer.wire.tls.progress import Progress
 from sniffer.wire.tls.protection import Aead13, Opener
-from sniffer.wire.tls.reasons import BEYOND, DAMAGED, NO_LINE, NOT_FITTING, NOT_SEEN, NOT_SEEN_TLS12
+from sniffer.wire.tls.reasons import DAMAGED, NO_LINE, NOT_FITTING, NOT_SEEN, NOT_SEEN_TLS12
 from sniffer.wire.tls.search import Budget, Found, Search
 
 GENERATIONS: Final = 2
@@ -22,7 +23,7 @@ GENERATIONS: Final = 2
 class Recovery:
     """A side's keys, and its searches."""
 
-    def __init__(self, sender: Sender, negotiation: Negotiation, progress: Progress, budget: Budget) -> None:
+    def __init__(self, sender: Sender, negotiation: Negotiation, progress: Progress, limits: Limits) -> None:
         self.keys: Opener | None = None
         """The latest that proved themselves in this stage."""
         self._previous: Opener | None = None
@@ -30,7 +31,8 @@ class Recovery:
         self._sender: Sender = sender
         self._negotiation = negotiation
         self._progress = progress
-        self._budget = budget
+        # A side's own, so that what it can read does not depend on which side is read first.
+        self._budget = Budget(limits.tls_tries // 2, negotiation.keylog)
 
     def new_keys(self) -> None:
         """A stage begins, with keys of its own."""
@@ -58,6 +60,10 @@ class Recovery:
         """Give a search the candidates that the key log has by now."""
         negotiation = self._negotiation
         random = negotiation.client_random
+        self._budget.guessing = random is None
+        if self._budget.spent is not None:
+            search.beyond = self._budget.spent
+            return
         if random is not None:
             search.restrict(random, negotiation.suite, None if negotiation.roles_guessed else negotiation.crossed)
         for stage in self._stages():
@@ -83,7 +89,7 @@ class Recovery:
 
     def may_get_keys(self, search: Search) -> bool:
         """Whether the key log may yet give a search the keys that it lacks."""
-        if search.beyond or self.keys is not None:
+        if search.beyond is not None or self.keys is not None:
             return False
         renegotiated = self._hellos != Hellos()  # then a candidate may be of hellos that do not belong together
         return self._negotiation.client_random is None or not search.has_candidates or renegotiated
@@ -91,8 +97,8 @@ class Recovery:
     def why_not(self, search: Search) -> str:
         """Why nothing was ever found."""
         negotiation = self._negotiation
-        if search.beyond:
-            return BEYOND
+        if (reason := search.beyond or search.skipped) is not None:
+            return reason
         if negotiation.client_random is not None and self._progress.hellos:
             return NOT_FITTING if search.has_candidates else NO_LINE
         if search.looks_like_tls12 and not negotiation.tls13:

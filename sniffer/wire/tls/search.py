@@ -15,31 +15,53 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from sniffer.wire.keylog import KeyLog
 from sniffer.wire.stream import Data
 from sniffer.wire.tls.negotiation import Candidate, Stage
 from sniffer.wire.tls.protection import APPLICATION_DATA, HEAD, MAX_BODY_12, MAX_BODY_13
+from sniffer.wire.tls.reasons import BEYOND, NO_GUESSES
 from sniffer.wire.tls.suites import Suite
 
 NEAR: Final = 64
 AT_HAND: Final = 8
 SLICE: Final = 5000
-"""Tries a call: some 5 to 10 ms."""
+"""Microseconds a call."""
 STRIDE: Final = 16
 """Numbers tried under one candidate's keys before the next one's turn."""
-_HINT_TRIES: Final = 12
-"""What asking a record costs, in tries."""
-_BYTES_A_TRY: Final = 2048
-"""Longer records count as so many more tries."""
+_SET_UP: Final = 8
+"""What it costs to derive keys."""
 
 _HEAD_13: Final = re.compile(rb"\x17\x03\x03")
 _HEAD_ANY: Final = re.compile(rb"[\x14-\x18]\x03\x03")
 
 
 class Budget:
-    """Tries that are left to a side."""
+    """What is left to a side for tries, in microseconds of CPU time, about."""
 
-    def __init__(self, tries: int) -> None:
-        self.left = tries
+    def __init__(self, tries: int, keylog: KeyLog) -> None:
+        self.guessing = False
+        """Whether it tries many secrets: then all such sides spend from the key log's budget, too."""
+        self._left = tries
+        self._keylog = keylog
+
+    def left(self, exact: bool = False) -> int:
+        """To spend. Where all guess, half is kept for keys that are `exact`: they cost little and say no for certain."""
+        if not self.guessing:
+            return self._left
+        return min(self._left, self._keylog.guesses - (0 if exact else self._keylog.reserve))
+
+    def spend(self, price: int) -> None:
+        """Tries were made."""
+        self._left -= price
+        if self.guessing:
+            self._keylog.guesses -= price
+
+    @property
+    def spent(self) -> str | None:
+        """Why no more tries are made; None: they are."""
+        if self._left <= 0:
+            return BEYOND
+        return NO_GUESSES if self.left(exact=True) <= 0 else None
 
 
 class Found(NamedTuple):
@@ -77,8 +99,10 @@ class Search:
         """
         self.reason = reason
         self.lost_at = lost_at
-        self.beyond = False
-        """The budget is spent."""
+        self.beyond: str | None = None
+        """The budget is spent: which."""
+        self.skipped: str | None = None
+        """Keys were not tried on a record, since what is kept for others was not to be spent on it: why."""
         self.looks_like_tls12 = False
         """Records came of types that TLS 1.3 hides, or that write a nonce which counts (RFC 5288 section 3)."""
         self.tried: set[bytes] = set()
@@ -93,6 +117,7 @@ class Search:
         self._at_hand: list[int] = []  # numbers of the first of application data
         self._trials: list[_Trial] = []
         self._added = 0
+        self._near = 0  # what was spent on tries that every hole needs
         self._next_nonce: tuple[int, int] | None = None  # where the next record would begin, and its nonce in TLS 1.2
 
     @property
@@ -129,6 +154,7 @@ class Search:
         self._trials += [_Trial(candidate) for candidate in candidates]
         self._trials.sort(key=lambda trial: not trial.candidate.opener.exact)  # those cost least, and say no for certain
         self._added += len(candidates)
+        self._spend_near(_SET_UP * len(candidates))
 
     def restrict(self, client_random: bytes, suite: Suite | None, crossed: bool | None) -> None:
         """It is known whose keys it must be: drop all others. `crossed` None: who is the client is still a guess."""
@@ -213,6 +239,7 @@ class Search:
             if candidate.opener.open(*self._record(number - 1), sequence - 1) is None:
                 break
             number, sequence = number - 1, sequence - 1
+        self._budget.spend(-self._near)  # else a connection with many small holes would end for it
         start, end = self._records[number][0], len(self._data)
         return Found(candidate, sequence, self._chunks(start, end), self._chunks(0, start))
 
@@ -238,19 +265,24 @@ class Search:
         opener = candidate.opener
         return opener.least <= len(body) <= opener.most and (not opener.tls13 or head[0] == APPLICATION_DATA)
 
+    def _spend_near(self, price: int) -> None:
+        self._near += price
+        self._budget.spend(price)
+
     def _try_near(self, candidate: Candidate, number: int) -> int | None:
         head, body = self._record(number)
-        if not self._fits(candidate, head, body) or self._budget.left <= 0:
-            self.beyond |= self._budget.left <= 0
+        opener, base, budget = candidate.opener, candidate.base, self._budget
+        if not self._fits(candidate, head, body):
             return None
-        opener, base = candidate.opener, candidate.base
-        self._budget.left -= 1
+        if budget.left(opener.exact) <= 0:
+            self.beyond, self.skipped = budget.spent, NO_GUESSES
+            return None
+        self._spend_near(opener.price(len(body), 0))
         if opener.open(head, body, base) is not None:
             return base
         room = self._room(candidate, number)
         if room == 0:
             return None
-        self._budget.left -= _HINT_TRIES
         for sequence in opener.hints(head, body):
             if sequence >= base and opener.open(head, body, sequence) is not None:
                 return sequence
@@ -258,16 +290,12 @@ class Search:
             return None
         near = NEAR if number < AT_HAND else 1
         near = near if room is None else min(near, room + 1)
-        self._budget.left -= near * self._cost(body)
+        self._spend_near(opener.price(len(body), near))
         return opener.search(head, body, base + 1, near - 1)
-
-    @staticmethod
-    def _cost(body: bytes) -> int:
-        return 1 + len(body) // _BYTES_A_TRY
 
     def _deep_trials(self, last: bool) -> list[_Trial]:
         """The candidates whose numbers must be tried one by one. Scraps between holes are not worth the budget."""
-        if self._budget.left <= 0 or len(self._at_hand) < (1 if last else AT_HAND):
+        if self._budget.left() <= 0 or len(self._at_hand) < (1 if last else AT_HAND):
             return []
         smallest = self._smallest()
         out = []
@@ -288,16 +316,17 @@ class Search:
         number = self._smallest()
         head, body = self._record(number)
         trials = [trial for trial in trials if self._fits(trial.candidate, head, body)]
-        cost = STRIDE * self._cost(body)
-        least = 0 if at_end else self._budget.left - SLICE
-        while trials and self._budget.left > max(least, 0):
+        budget = self._budget
+        least = 0 if at_end else budget.left() - SLICE
+        while trials and budget.left() > max(least, 0):
             for trial in trials:
                 candidate = trial.candidate
-                self._budget.left -= cost
+                budget.spend(candidate.opener.price(len(body), STRIDE))
                 sequence = candidate.opener.search(head, body, candidate.base + trial.step, STRIDE)
                 if sequence is not None:
                     return self._found(candidate, number, sequence)
                 trial.step += STRIDE
             trials = [trial for trial in trials if (room := self._room(trial.candidate, number)) is None or trial.step <= room]
-        self.beyond |= bool(trials) and self._budget.left <= 0
+        if trials:
+            self.beyond = budget.spent
         return None

@@ -11,7 +11,7 @@ from sniffer.config import Limits
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.stream import Gap
 from sniffer.wire.tls.layer import TlsLayer
-from sniffer.wire.tls.protection import Aead13
+from sniffer.wire.tls.protection import Aead13, Opener, openers12
 from sniffer.wire.tls.suites import SUITES
 from tests.unit.wire.tls.listening import Packet, ends, key_log, listen, packets
 from tests.unit.wire.tls.speaker import DATA, Keys13, Talk
@@ -252,3 +252,80 @@ def test_what_is_read_after_a_hole_waits_for_the_other_side_that_waits_for_a_seg
         outcomes.append((plain, [(loss.reason, loss.bytes) for loss in ledger.rows]))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0][0] == b"".join(TEXT % number for number in range(20) if number != 13)
+
+
+def far_talk(suite: int, seed: int, count: int = 30) -> Talk:
+    """Nothing but messages of the server, the first with a number that no search reaches."""
+    talk = long_talk(suite, 0, seed)
+    talk.written.clear()
+    talk.keys["server"].sequence = 1 << 50
+    for number in range(count):
+        talk.data("server", TEXT % number)
+    return talk
+
+
+@pytest.mark.parametrize("suite", [0x1303, 0x1304])
+def test_a_flood_of_connections_joined_in_the_middle_spends_no_more_than_there_is_for_all(suite: int) -> None:
+    limits = Limits(tls_guesses=200_000)
+    stranger = far_talk(suite, 1)
+    log = key_log(stranger.key_log, limits=limits)
+    reasons = set()
+    begun = time.process_time()
+    for seed in range(2, 40):
+        sent = packets(far_talk(suite, seed))
+        heard = listen(sent + ends(sent), log, midway=True, limits=limits)
+        assert heard.plain("server") == b""
+        assert heard.lost("server") == sum(len(item[2]) for _, item in sent if isinstance(item, tuple))
+        reasons |= heard.reasons()
+    assert time.process_time() - begun < 3  # 38 of them would take 95 s
+    assert log.guesses > -20_000
+    assert "TLS handshake not seen, and the key log's secrets were tried for too many such connections" in reasons
+
+
+def test_a_flood_leaves_what_aes_gcm_needs() -> None:
+    limits = Limits(tls_guesses=400_000)
+    stranger, known = far_talk(0x1303, 1), far_talk(0x1302, 2)
+    log = key_log(stranger.key_log, known.key_log, limits=limits)
+    for seed in range(3, 12):
+        sent = packets(far_talk(0x1303, seed))
+        assert listen(sent + ends(sent), log, midway=True, limits=limits).plain("server") == b""
+    sent = packets(known)
+    heard = listen(sent + ends(sent), log, midway=True, limits=limits)
+    assert heard.plain("server") == b"".join(TEXT % number for number in range(30))
+    whole = long_talk(0x1303, 500)  # its handshake is seen: its budget is its own
+    log.feed("more", whole.key_log)
+    sent = without(packets(whole), len(packets(whole)) - 400, len(packets(whole)) - 10)
+    heard = listen(sent + ends(sent), log, limits=limits)
+    assert heard.plain("server") == b"".join(TEXT % number for number in (*range(100), *range(490, 500)))
+
+
+def test_many_small_holes_do_not_use_up_the_budget() -> None:
+    talk = long_talk(0x1303, 2000)
+    sent = packets(talk)
+    first = len(sent) - 2000
+    for number in range(first + 10, len(sent) - 1, 2):
+        sent = sent[:number] + without(sent[number : number + 1], 0, 1) + sent[number + 1 :]
+    heard = listen(sent + ends(sent), key_log(talk.key_log), limits=Limits(tls_tries=20_000))
+    assert heard.plain("server").count(b"executionReport") == 10 + 995
+    assert not heard.losses
+
+
+@pytest.mark.parametrize("suite", [0x1301, 0x1303, 0x1304, 0xC02F, 0xCCA8, 0xC0AC, 0xC013, 0xC028])
+@pytest.mark.parametrize("size", [200, 16_000])
+def test_the_price_of_a_try_is_what_it_costs(suite: int, size: int) -> None:
+    """In microseconds, within a factor that covers slower and busier machines: else 5 M of them are not some 5 s."""
+    talk = Talk(random.Random(9), suite).handshake()
+    master = next((bytes.fromhex(line.split()[2]) for line in talk.log if line.startswith("CLIENT_RANDOM")), b"")
+    keys = talk.keys["server"]
+    opener: Opener
+    if isinstance(keys, Keys13):
+        opener = Aead13(SUITES[suite], keys.secret)
+    else:
+        _, opener = openers12(SUITES[suite], master, talk.client_random, talk.server_random, talk.etm)
+    record = keys.protect(DATA, random.Random(1).randbytes(size))
+    costs = []
+    for _ in range(5):
+        begun = time.process_time()
+        assert opener.search(record[:5], record[5:], 1 << 40, 500) is None
+        costs.append((time.process_time() - begun) * 1e6)
+    assert 0.1 < min(costs) / opener.price(len(record) - 5, 500) < 4
