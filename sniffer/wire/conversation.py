@@ -109,7 +109,9 @@ class Conversation:
 
     def held_bytes(self) -> int:
         """Bytes of messages that are not whole yet, or cannot be decrypted yet."""
-        held = sum(len(item[2]) for items in self._todo.values() for item in items if isinstance(item, tuple))
+        held, todo = 0, self._todo
+        if todo["client"] or todo["server"]:
+            held = sum(len(item[2]) for items in todo.values() for item in items if isinstance(item, tuple))
         if self._secured is not None:
             return held + self._secured.held_bytes()
         held += self._http.held_bytes() if self._http is not None else 0
