@@ -17,6 +17,7 @@ FIGURES: Final[dict[str, Callable[[Options], Figure]]] = {
     "speed": speed.figure,
     "tls": speed.secured,
     "search": search.figure,
+    "records": search.records,
     "decoding": decoding.figure,
     "growth": growth.figure,
     "live": recording.live,

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pcaps.kit.tls import AES_128_GCM_13, CHACHA20_13, ECDHE_AES_128_GCM, Suite, TlsTalk
+from pcaps.kit.tls import AES_128_GCM_13, AES_256_GCM_13, CHACHA20_13, ECDHE_AES_128_GCM, ECDHE_CHACHA20, Suite, TlsTalk
 
-SUITES: Final[dict[str, Suite]] = {"1.3": AES_128_GCM_13, "1.2": ECDHE_AES_128_GCM, "1.3-chacha20": CHACHA20_13}
+SUITES: Final[dict[str, Suite]] = {
+    "1.3": AES_128_GCM_13,
+    "1.3-aes-256": AES_256_GCM_13,
+    "1.2": ECDHE_AES_128_GCM,
+    "1.3-chacha20": CHACHA20_13,
+    "1.2-chacha20": ECDHE_CHACHA20,
+}
 """What clients and exchanges agree on where both have AES in hardware, and ChaCha20."""
 
 

@@ -37,8 +37,10 @@ _BLOCK_CIPHERS: Final[dict[str, Callable[[bytes], BlockCipherAlgorithm]]] = {
     "3DES": TripleDES,
 }
 _SEQUENCES: Final = 1 << 64
+_NUMBERED: Final = 0x170303 << 16
+"""What TLS 1.2 authenticates beside sequence number and length (RFC 5246 section 6.2.3.3): application data, TLS 1.2."""
 _PRICES: Final[dict[Mode, tuple[int, int]]] = {"gcm": (1, 16_384), "chacha20": (2, 4096), "ccm": (2, 1024), "cbc": (1, 1024)}
-"""Microseconds that one more sequence number costs in a search, and bytes that cost another one: measured (`python -m bench search`)."""
+"""Microseconds that one more sequence number costs in a search, and bytes that cost another one (`python -m bench search`)."""
 _BYTES_FIRST: Final = {"AES": 4096, "CAMELLIA": 256, "3DES": 32}
 """Bytes that a block cipher, CBC, decrypts in a microsecond."""
 
@@ -219,7 +221,7 @@ class Aead12(Opener):
     def open(self, head: bytes, body: bytes, sequence: int) -> Opened | None:
         """See `Opener.open`."""
         length = len(body) - self._overhead
-        if length < 0 or len(body) > MAX_BODY_12:
+        if length < 0 or len(body) > MAX_BODY_12 or sequence >= _SEQUENCES:
             return None
         lead = self.lead
         nonce = self._iv + body[:8] if lead else (self._mask ^ sequence).to_bytes(12)
@@ -238,20 +240,34 @@ class Aead12(Opener):
         written = int.from_bytes(body[:8])
         return [written] if self._distance is None else [(written - self._distance) % _SEQUENCES, written]
 
+    def search(self, head: bytes, body: bytes, first: int, count: int) -> int | None:
+        """See `Opener.search`."""
+        length, lead = len(body) - self._overhead, self.lead
+        if length < 0 or len(body) > MAX_BODY_12:
+            return None
+        decrypt, mask, nonce, sealed = self._decrypt, self._mask, self._iv + body[:8], body[lead:]
+        rest = int.from_bytes(head[:3]) << 16 | length
+        for sequence in range(first, min(first + count, _SEQUENCES)):
+            try:
+                decrypt(nonce if lead else (mask ^ sequence).to_bytes(12), sealed, (sequence << 40 | rest).to_bytes(13))
+            except InvalidTag:
+                continue
+            return sequence if self.open(head, body, sequence) is not None else None
+        return None
+
     def application_data(self, data: bytes, at: int, time: int, offset: int, out: list[Item]) -> tuple[int, int]:
         """See `Opener.application_data`. Flat, as that of TLS 1.3."""
         decrypt, iv, mask, lead, overhead = self._decrypt, self._iv, self._mask, self.lead, self._overhead
         sequence, size, nonce = self.sequence, len(data), b""
-        while at + HEAD <= size:
+        while at + HEAD <= size and sequence < _SEQUENCES:
             start = at + HEAD
             length = data[at + 3] << 8 | data[at + 4]
             stop = start + length
             if stop > size or data[at] != APPLICATION_DATA or not overhead <= length <= MAX_BODY_12:
                 break
             tried = iv + data[start : start + 8] if lead else (mask ^ sequence).to_bytes(12)
-            associated = sequence.to_bytes(8) + data[at : at + 3] + (length - overhead).to_bytes(2)
             try:
-                plain = decrypt(tried, data[start + lead : stop], associated)
+                plain = decrypt(tried, data[start + lead : stop], (sequence << 40 | _NUMBERED | length - overhead).to_bytes(13))
             except InvalidTag:
                 break
             nonce = tried
@@ -283,9 +299,9 @@ class Cbc12(Opener):
 
     def open(self, head: bytes, body: bytes, sequence: int) -> Opened | None:
         """See `Opener.open`."""
-        size, numbered = self._mac_size, sequence.to_bytes(8) + head[:3]
-        if len(body) < self.least or len(body) > MAX_BODY_12:
+        if len(body) < self.least or len(body) > MAX_BODY_12 or sequence >= _SEQUENCES:
             return None
+        size, numbered = self._mac_size, sequence.to_bytes(8) + head[:3]
         if self._encrypt_then_mac:
             body, mac = body[:-size], body[-size:]
             if not self._proves(numbered, body, mac):
@@ -307,7 +323,7 @@ class Cbc12(Opener):
             return None
         content, mac = content[:-mac_size], content[-mac_size:]
         keyed, rest = self._mac, head[:3] + len(content).to_bytes(2) + content
-        for sequence in range(first, first + count):
+        for sequence in range(first, min(first + count, _SEQUENCES)):
             check = keyed.copy()
             check.update(sequence.to_bytes(8) + rest)
             if bytes_eq(check.finalize(), mac):

@@ -9,7 +9,7 @@ import pytest
 
 from sniffer.config import Limits
 from sniffer.wire.losses import LossLedger
-from sniffer.wire.stream import Gap
+from sniffer.wire.stream import Gap, Item
 from sniffer.wire.tls.layer import TlsLayer
 from sniffer.wire.tls.protection import Aead13, Opener, openers12
 from sniffer.wire.tls.suites import SUITES
@@ -310,22 +310,41 @@ def test_many_small_holes_do_not_use_up_the_budget() -> None:
     assert not heard.losses
 
 
+def opener_of(talk: Talk) -> Opener:
+    """What reads the server's records after the handshake."""
+    keys, suite = talk.keys["server"], SUITES[talk.suite]
+    if isinstance(keys, Keys13):
+        return Aead13(suite, keys.secret)
+    (master,) = (bytes.fromhex(line.split()[2]) for line in talk.log if line.startswith("CLIENT_RANDOM"))
+    return openers12(suite, master, talk.client_random, talk.server_random, talk.etm)[1]
+
+
 @pytest.mark.parametrize("suite", [0x1301, 0x1303, 0x1304, 0xC02F, 0xCCA8, 0xC0AC, 0xC013, 0xC028])
 @pytest.mark.parametrize("size", [200, 16_000])
 def test_the_price_of_a_try_is_what_it_costs(suite: int, size: int) -> None:
     """In microseconds, within a factor that covers slower and busier machines: else 5 M of them are not some 5 s."""
     talk = Talk(random.Random(9), suite).handshake()
-    master = next((bytes.fromhex(line.split()[2]) for line in talk.log if line.startswith("CLIENT_RANDOM")), b"")
-    keys = talk.keys["server"]
-    opener: Opener
-    if isinstance(keys, Keys13):
-        opener = Aead13(SUITES[suite], keys.secret)
-    else:
-        _, opener = openers12(SUITES[suite], master, talk.client_random, talk.server_random, talk.etm)
-    record = keys.protect(DATA, random.Random(1).randbytes(size))
+    opener, record = opener_of(talk), talk.keys["server"].protect(DATA, random.Random(1).randbytes(size))
     costs = []
     for _ in range(5):
         begun = time.process_time()
         assert opener.search(record[:5], record[5:], 1 << 40, 500) is None
         costs.append((time.process_time() - begun) * 1e6)
     assert 0.1 < min(costs) / opener.price(len(record) - 5, 500) < 4
+
+
+@pytest.mark.parametrize("suite", [0xC02F, 0xCCA8, 0xC013, 0x1301, 0x1303])
+def test_numbers_end_with_64_bits(suite: int) -> None:
+    """A peer that follows no rules may come to the last one; nothing can follow it (RFC 5246 section 6.1)."""
+    last = (1 << 64) - 1
+    talk = Talk(random.Random(4), suite).handshake()
+    keys = talk.keys["server"]
+    opener = opener_of(talk)
+    opener.sequence = keys.sequence = last
+    wire = keys.protect(DATA, b"last")
+    out: list[Item] = []
+    assert opener.application_data(wire + wire, 0, 0, 0, out) == (len(wire), 4)
+    assert out == [(0, 0, b"last")]
+    assert opener.open(wire[:5], wire[5:], last + 1) is None
+    assert opener.search(wire[:5], wire[5:], last - 3, 10) == last
+    assert opener.search(wire[:5], wire[5:], last + 1, 10) is None
