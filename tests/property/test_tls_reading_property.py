@@ -11,7 +11,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from sniffer.config import Limits
-from sniffer.wire.stream import Gap
+from sniffer.wire.stream import End, Gap, time_of
 from tests.unit.wire.tls.listening import SENDERS, Heard, Packet, data_of, ends, key_log, listen, normal, packets, said
 from tests.unit.wire.tls.speaker import SUITES_12, SUITES_13, Talk
 
@@ -170,6 +170,49 @@ def test_damaged_conversations(seed: int) -> None:
         heard = listen(sent, key_log(talk.key_log), block=block, limits=Limits(tls_tries=100_000))
         note(f"losses {heard.losses}")
         check_damaged(talk, heard, hit, missing)
+        form = [normal(heard.items[sender]) for sender in SENDERS], [heard.lost(sender) for sender in SENDERS]
+        first = first or form
+        assert form == first
+
+
+def joined_midway(sent: list[Packet], skipped: int) -> list[Packet]:
+    """Less the first packets; offsets count from what is left, as those of TCP do then."""
+    out: list[Packet] = []
+    begin: dict[str, int] = {}
+    for sender, item in sent[skipped:]:
+        offset, time = item[0] if isinstance(item, tuple) else item.offset, time_of(item)
+        offset -= begin.setdefault(sender, offset)
+        if isinstance(item, Gap):
+            out.append((sender, Gap(offset, time, item.length, item.reason)))
+        elif isinstance(item, tuple):
+            out.append((sender, (offset, time, item[2])))
+    return out
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS)
+def test_conversations_joined_in_the_middle(seed: int) -> None:
+    """Among the secrets of others: what is given was said, in order, and neither side's place in a block matters."""
+    rng = random.Random(seed)
+    talk = random_talk(rng, smallest=8)
+    sent, _, _ = damage(rng, packets(talk, rng), rng.choice((0, 0.01, 0.1)))
+    others = [random_talk(rng).key_log for _ in range(rng.choice((0, 2)))]
+    sent = joined_midway(sent, rng.randrange(len(sent)))
+    captured = {
+        sender: sum(len(item[2]) for who, item in sent if who == sender and isinstance(item, tuple)) for sender in SENDERS
+    }
+    last = max(time_of(item) for _, item in sent)
+    sent += [(sender, End(captured[sender], last + 1, True, "connection ended")) for sender in SENDERS]
+    first = None
+    for block in (1, rng.choice(BLOCKS)):
+        heard = listen(sent, key_log(*others, talk.key_log), block=block, midway=True, limits=Limits(tls_tries=200_000))
+        for sender in SENDERS:
+            rest = heard.plain(sender)
+            for one in talk.written:
+                if one.sender == sender and one.plain:
+                    rest = rest.removeprefix(one.plain)
+            assert not rest, "bytes that were not sent, or not in this order"
+            assert len(heard.plain(sender)) + heard.lost(sender) <= captured[sender]
         form = [normal(heard.items[sender]) for sender in SENDERS], [heard.lost(sender) for sender in SENDERS]
         first = first or form
         assert form == first

@@ -37,8 +37,10 @@ _BLOCK_CIPHERS: Final[dict[str, Callable[[bytes], BlockCipherAlgorithm]]] = {
     "3DES": TripleDES,
 }
 _SEQUENCES: Final = 1 << 64
-_NUMBERED: Final = 0x170303 << 16
-"""What TLS 1.2 authenticates beside sequence number and length (RFC 5246 section 6.2.3.3): application data, TLS 1.2."""
+_HEAD_12: Final = b"\x17\3\3"
+"""How a record's head begins, application data of TLS 1.2: authenticated with sequence number and length
+(RFC 5246 section 6.2.3.3), here as a number."""
+_NUMBERED: Final = int.from_bytes(_HEAD_12) << 16
 _PRICES: Final[dict[Mode, tuple[int, int]]] = {"gcm": (1, 16_384), "chacha20": (2, 4096), "ccm": (2, 1024), "cbc": (1, 1024)}
 """Microseconds that one more sequence number costs in a search, and bytes that cost another one (`python -m bench search`)."""
 _BYTES_FIRST: Final = {"AES": 4096, "CAMELLIA": 256, "3DES": 32}
@@ -263,7 +265,7 @@ class Aead12(Opener):
             start = at + HEAD
             length = data[at + 3] << 8 | data[at + 4]
             stop = start + length
-            if stop > size or data[at] != APPLICATION_DATA or not overhead <= length <= MAX_BODY_12:
+            if stop > size or data[at : at + 3] != _HEAD_12 or not overhead <= length <= MAX_BODY_12:
                 break
             tried = iv + data[start : start + 8] if lead else (mask ^ sequence).to_bytes(12)
             try:

@@ -95,13 +95,16 @@ class SideReader:
 
     @property
     def _keeps_step(self) -> bool:
-        """Whether the other side is read first up to here: what it says, or proves, may tell which keys to look for."""
-        return self._search is not None and not self._giving_up and not self._negotiation.settled
+        """Whether it matters what the other side has said, or proved, up to here: that may tell which keys to look for."""
+        unheard = not self._negotiation.settled or self._heard != self._negotiation.progress
+        return unheard and self._search is not None and not self._giving_up
 
     @property
     def reached(self) -> Place:
         """Where the first item stands that is not read yet. Who lacks keys, or the other's word, does not hold the other up."""
-        return EVERYTHING_READ if self._lacks_keys or self._progress.waits_still else self._place
+        if self._lacks_keys or self._progress.waits_still:
+            return EVERYTHING_READ
+        return (False, self._latest, False, False) if self._progress.waits else self._place
 
     @property
     def _place(self) -> Place:
@@ -169,7 +172,7 @@ class SideReader:
                     self._drain()
             elif isinstance(item, End):
                 self._end(item)
-        self._giving_up = False
+        self._giving_up = self._lacks_keys = False
         if length := sum(len(data) for _, _, data in lost):  # one row
             offset, since, _ = lost[0]
             self._ledger.add(self.sender, "tls", reason, from_time=since, to_time=time, offset=offset, length=length)
@@ -194,7 +197,7 @@ class SideReader:
     def _in_step(self) -> bool:
         """False: the other side must be read first up to the item that is next here."""
         if self._keeps_step:
-            if self.peer.reached < self._place:
+            if not self._negotiation.settled and self.peer.reached < self._place:
                 return False
             if self._heard != self._negotiation.progress:
                 self._hear()
@@ -358,6 +361,7 @@ class SideReader:
         self._progress.wait_for_extensions()
         known = self._recovery.keys is not None or self._progress.hellos > 0
         self._search = self._recovery.search(at if known else None, reason)
+        self._heard = negotiation.progress
         self._dormant = None
         for chunk in self._record.chunks():
             self._search.feed(chunk)

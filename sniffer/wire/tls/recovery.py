@@ -69,10 +69,17 @@ class Recovery:
         for stage in self._stages():
             found = negotiation.candidates(self._sender, stage, self._hellos, search.tried)
             search.add(found)
-            if stage is Stage.APPLICATION:
-                for candidate in found:
-                    unsought = 1 if candidate.opener.exact else 0  # of many secrets only those that cost next to nothing
-                    search.add(_successors(candidate, GENERATIONS if random is not None else unsought))
+            if stage is not Stage.APPLICATION:
+                continue
+            if random is None:
+                search.guessed += found
+            for candidate in found:
+                unsought = 1 if candidate.opener.exact else 0  # of many secrets only those that cost next to nothing
+                search.add(_successors(candidate, GENERATIONS if random is not None else unsought))
+        if random is not None:
+            for candidate in search.guessed:  # now it is known that they were right
+                search.add(_successors(candidate, GENERATIONS)[int(candidate.opener.exact) :])
+            search.guessed = []
 
     def _stages(self) -> list[Stage]:
         """The stages whose keys the key log has to give."""

@@ -106,6 +106,8 @@ class Search:
         self.looks_like_tls12 = False
         """Records came of types that TLS 1.3 hides, or that write a nonce which counts (RFC 5288 section 3)."""
         self.tried: set[bytes] = set()
+        self.guessed: list[Candidate] = []
+        """Of the candidates that were given, those whose later generations were not."""
         self._budget = budget
         self._head = _HEAD_13 if tls13 else _HEAD_ANY
         self._most = MAX_BODY_13 if tls13 else MAX_BODY_12
@@ -133,6 +135,7 @@ class Search:
     def forget(self) -> None:
         """Keys that have failed so far are not tried again: each takes some 2 kB."""
         self._trials.clear()
+        self.guessed.clear()
 
     @property
     def has_data(self) -> bool:
@@ -166,6 +169,7 @@ class Search:
             return known and crossed in (None, candidate.crossed)
 
         self._trials = [trial for trial in self._trials if fits(trial.candidate)]
+        self.guessed = [candidate for candidate in self.guessed if fits(candidate)]
 
     def feed(self, chunk: Data) -> None:
         """What follows."""
@@ -191,7 +195,7 @@ class Search:
     def find(self, *, at_end: bool, last: bool = False) -> Found | None:
         """Go on searching. `at_end`: a hole follows, so what is held is searched to its end; `last`: nothing follows."""
         self._cut(at_end)
-        first = min((trial.record for trial in self._trials), default=0)
+        first = min((trial.record for trial in self._trials), default=len(self._records))
         for number in range(first, len(self._records)):
             for trial in self._trials:
                 if trial.record > number:

@@ -348,3 +348,15 @@ def test_numbers_end_with_64_bits(suite: int) -> None:
     assert opener.open(wire[:5], wire[5:], last + 1) is None
     assert opener.search(wire[:5], wire[5:], last - 3, 10) == last
     assert opener.search(wire[:5], wire[5:], last + 1, 10) is None
+
+
+@pytest.mark.parametrize("suite", [0x1301, 0xC02F, 0xCCA8, 0xC013])
+@pytest.mark.parametrize("at", range(5))
+def test_each_byte_of_a_records_head_is_proved(suite: int, at: int) -> None:
+    talk = long_talk(suite, 3)
+    opener, sent = opener_of(talk), [written.wire for written in talk.written if written.plain]
+    opener.sequence = talk.keys["server"].sequence - 3
+    damaged = sent[0][:at] + bytes([sent[0][at] ^ 4]) + sent[0][at + 1 :]
+    out: list[Item] = []
+    assert opener.application_data(damaged + sent[1] + sent[2], 0, 0, 0, out) == (0, 0)
+    assert not out
