@@ -256,8 +256,8 @@ class _Kept(TlsLayer):
                     runs.append(bytearray())
         return out
 
-    def feed(self, client: list[Item], server: list[Item]) -> Plaintext:
-        return self._keep(super().feed(client, server))
+    def feed(self, client: list[Item], server: list[Item], waiting: tuple[int | None, int | None] = (None, None)) -> Plaintext:
+        return self._keep(super().feed(client, server, waiting))
 
     def retry(self) -> Plaintext:
         return self._keep(super().retry())
