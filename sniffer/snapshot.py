@@ -21,6 +21,7 @@ import pickle
 import pickletools
 import sys
 from collections.abc import Callable, Collection, Mapping
+from enum import Enum
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -196,6 +197,8 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, obj: object) -> Any:
         if isinstance(obj, MethodType):
             return _method, (obj.__self__, obj.__name__)
+        if isinstance(obj, Enum):  # of its own accord Python 3.11.2 would look it up by `getattr`
+            return type(obj), (obj.value,)
         return NotImplemented
 
 

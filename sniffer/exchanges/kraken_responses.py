@@ -167,13 +167,13 @@ class Answer:
 
 
 def rest_error(document: Row) -> str | None:
-    """The errors of a REST answer, None if it has none."""
+    """The first error of a REST answer, None if it has none; those that begin with W are warnings."""
     errors = document.get("error")
     if errors is None:
         return None
     if type(errors) is not list or not all(type(error) is str for error in errors):
         raise Broken("field error: not a list of texts")
-    return ", ".join(error for error in errors if not error.startswith("W")) or None
+    return next((error for error in errors if error and not error.startswith("W")), None)
 
 
 def _object(value: Any) -> Row:
