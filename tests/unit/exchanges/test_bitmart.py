@@ -127,6 +127,9 @@ SHORT: JSON = {
 SUBMIT = "POST /spot/v2/submit_order"
 BATCH = "POST /spot/v4/batch_orders"
 
+DERIVED = frozenset({"reason"})
+"""A refusal without a text is told by a field (`result` false, an id among `failIds`), which the reason then names."""
+
 FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
     ("bitmart", "server", push(spot())),
     ("bitmart", "server", push(filled(), filled(order_state="filled", state="6", filled_size="12.5", detail_id="77120046"))),
