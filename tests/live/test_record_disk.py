@@ -7,8 +7,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,10 @@ def said(recording: Recording) -> str:
     return recording.db.with_name(f"{recording.db.name}.stderr").read_text()
 
 
+def count(talks: Mapping[Any, Mapping[Any, Sized]]) -> int:
+    return sum(len(messages) for talk in talks.values() for messages in talk.values())
+
+
 @pytest.mark.parametrize("kill", [False, True])
 def test_a_disk_that_fills_and_is_freed(tmp_path: Path, disk: Path, kill: bool) -> None:
     """Packets wait in memory meanwhile: none is lost, unless the process that holds them is killed; then it is told."""
@@ -56,6 +61,7 @@ def test_a_disk_that_fills_and_is_freed(tmp_path: Path, disk: Path, kill: bool) 
     listening = listen()
     with Recording(db, *options(listening, "--journal", disk / "journal", "--log-format", "text")) as recording:
         talks = chat(listening)
+        wait_for(lambda: count(stored(db)) >= count({talk.ports: talk.sent for talk in talks}), "what was said so far")
         ballast = disk / "ballast"
         with ballast.open("wb", buffering=0) as file:
             while fill(file.fileno()):

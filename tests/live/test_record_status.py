@@ -37,6 +37,7 @@ def test_status_says_what_there_is(db: Path) -> None:
         talks = chat(listening)
         sent = sum(len(said) for talk in talks for said in talk.sent.values())
         wait_for(lambda: (status(db)["load"]["messages"] or 0) >= sent, "the messages")
+        wait_for(lambda: status(db)["capture"]["packets"] > 0, "what the capture process says of itself twice a second")
         record = status(db)
         children = recording.children()
         assert {name: facts["pid"] for name, facts in record["processes"].items()} == {"supervisor": recording.pid, **children}
