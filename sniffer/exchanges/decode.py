@@ -127,7 +127,7 @@ def _rows(file: str, decoder: Decoder, message: Message, problem: Problem) -> It
 
 
 def _row(file: str, table: str, row: OrderEvent | FillEvent) -> dict[str, Any]:
-    columns = row._replace(captured_at=None)._asdict()  # type: ignore[arg-type]
+    columns = row._replace(captured_at=None)._asdict()  # type: ignore[arg-type]  # printed, never stored
     return {"file": file, "table": table} | {name: _plain(name, value) for name, value in columns.items()}
 
 

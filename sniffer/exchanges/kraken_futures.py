@@ -192,7 +192,7 @@ class KrakenFuturesDecoder:
         problem: str | None = None
         for key, add in (("openOrders", add_listed_order), ("orders", add_listed_order), ("fills", add_listed_fill)):
             if key in document:
-                problem = _each(objects(document, key), lambda row, add=add: add(rows, row))  # type: ignore[misc]
+                problem = _each(objects(document, key), lambda row, add=add: add(rows, row))  # type: ignore[misc]  # of a lambda's default
         return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
 
 

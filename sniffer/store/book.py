@@ -302,8 +302,8 @@ def _is_late(event: OrderEvent, order: Order) -> bool:
 
 
 def _discard(index: dict[tuple[str, str], list[Order]], name: tuple[str, str | None], order: Order) -> None:
-    orders = index.get(name)  # type: ignore[arg-type]
+    orders = index.get(name)  # type: ignore[arg-type]  # a None is in no name, and finds nothing
     if orders is not None and order in orders:
         orders.remove(order)
         if not orders:
-            del index[name]  # type: ignore[arg-type]
+            del index[name]  # type: ignore[arg-type]  # it was found

@@ -11,7 +11,7 @@ import duckdb
 
 from sniffer.errors import NotOurDatabase
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the schema `_sniffer`; it grows when an older sniffer could not use the file."""
 EVENTS: Final = ("messages", "order_events", "fill_events", "losses")
 """Tables that only grow."""
@@ -48,6 +48,15 @@ def check_ours(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     if found > FORMAT:
         raise NotOurDatabase(
             f"{path}: has format {found}, this sniffer knows {FORMAT}; upgrade order-sniffer, or name another --db"
+        )
+
+
+def check_current(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise `NotOurDatabase` if the database, a sniffer's, is of an older format: it can be read, and not be gone on with."""
+    found = connection.execute("SELECT format FROM _sniffer.state").fetchall()[0][0]
+    if found < FORMAT:
+        raise NotOurDatabase(
+            f"{path}: has format {found}, this sniffer writes {FORMAT}; it can be queried, but name another --db to load into"
         )
 
 

@@ -23,7 +23,7 @@ from sniffer.store.private import Private
 from sniffer.store.removal import remove_capture, withdraw
 from sniffer.store.rewrite import Rewrite, Rewritten
 from sniffer.store.rows import insert, schemas, to_arrow
-from sniffer.store.schema import EVENTS, check_ours, create, make_fixed_views
+from sniffer.store.schema import EVENTS, check_current, check_ours, create, make_fixed_views
 from sniffer.store.sealed import BYTES, ROWS, Sealed
 
 
@@ -199,6 +199,7 @@ class Store:
             self._private.attach()
         if adopted:
             check_ours(self._private.connection, self._files.path)
+            check_current(self._private.connection, self._files.path)
         else:
             create(self._private.connection, self._files.folder)
         self._files.claim()

@@ -359,3 +359,12 @@ def test_bytes_that_no_venue_claims_are_kept_as_they_are() -> None:
     examined.examine(connection("exchange.example"), server(*told), batch)
     assert [row.payload_blob for row in batch.messages] == bytes_sent
     assert [row.payload for row in batch.messages] == [None] * 3
+
+
+def test_holes_that_no_decoder_hears_of_do_not_pile_up() -> None:
+    unknown = cast("Any", connection("exchange.example"))
+    examined = examiner()
+    for position in range(1000):
+        unknown.holes = [("server", position), ("client", position)]
+        examined.examine(unknown, server(message("market data", position, position=position)), Batch())
+    assert examined._known[unknown.id].holes == [("server", 999), ("client", 999)]

@@ -404,7 +404,7 @@ def test_a_newer_database(db: Path) -> None:
     load(db, batch(message()))
     with duckdb.connect(str(db)) as own:
         own.execute("UPDATE _sniffer.state SET format = 99")
-    with pytest.raises(NotOurDatabase, match="has format 99, this sniffer knows 1; upgrade"):
+    with pytest.raises(NotOurDatabase, match="has format 99, this sniffer knows 2; upgrade"):
         Store(db)
     with pytest.raises(NotOurDatabase, match="has format 99"):
         sniffer.connect(db)
@@ -548,3 +548,14 @@ def test_orders_are_of_the_last_day_of_the_data_or_open(db: Path) -> None:
     load(db, batch(*old, event(1, order_id="kept", status="FILLED"), event(day + 1, order_id="new", status="FILLED")))
     assert rows(db, "SELECT order_id FROM orders ORDER BY 1") == [("kept",), ("new",), ("open",)]
     assert rows(db, "SELECT count(*) FROM orders_all") == [(4,)]
+
+
+def test_a_database_of_an_older_format_is_left_alone(db: Path) -> None:
+    load(db, batch(message()))
+    with duckdb.connect(str(db)) as connected:
+        connected.execute("UPDATE _sniffer.state SET format = 1")
+    before = db.read_bytes()
+    with pytest.raises(NotOurDatabase, match="has format 1, this sniffer writes 2; it can be queried, but name another --db"):
+        Store(db)
+    assert db.read_bytes() == before
+    assert rows(db, "SELECT count(*) FROM messages") == [(1,)]
