@@ -1,25 +1,31 @@
 """Websocket traffic that goes on until it is told to end, with books of what was sent, and when.
 
 Connections live for about a second, so that what one of them loses (a poisoned inflater, a handshake that nobody saw) ends with
-it; half of them are compressed with context takeover.
+it. Each is of a random `Kind`: plain, TLS 1.2 or TLS 1.3, and half of all are compressed with context takeover. The clients
+write the key log.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from sniffer.model import Sender
+from strategies.tls import make_identity, server_context
 
 SERVER_PORTS = range(10_000, 12_000)
 CLIENT_PORTS = range(12_000, 32_000)
@@ -28,22 +34,39 @@ PAUSE = 0.01
 """Seconds between two messages of a connection, on average."""
 
 
+class Kind(NamedTuple):
+    """What a connection is. `tls`: its version as `connections.tls_version` says it; None: plain."""
+
+    tls: str | None
+    compressed: bool
+
+    def __str__(self) -> str:
+        return f"{self.tls or 'plain'}{', compressed' if self.compressed else ''}"
+
+
+KINDS = [Kind(tls, compressed) for tls in (None, "TLSv1.2", "TLSv1.3") for compressed in (False, True)]
+_VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+
+
 @dataclass
 class Books:
     """What the two sides of one connection sent: (time in ns, text) of each message."""
 
-    compressed: bool
+    kind: Kind
     sent: dict[Sender, list[tuple[int, str]]] = field(default_factory=lambda: {"client": [], "server": []})
 
 
 class Traffic:
-    """A context manager: `clients` connect to two servers again and again until it ends."""
+    """A context manager: `clients` connect to four servers again and again until it ends. They write `key_log`."""
 
-    def __init__(self, seed: int, clients: int = 6) -> None:
+    def __init__(self, seed: int, key_log: Path, clients: int = 6) -> None:
         self.books: dict[int, Books] = {}
         """By the client's port."""
-        self.ports: list[int] = []
-        """The servers'."""
+        self.ports: dict[tuple[bool, bool], int] = {}
+        """The servers', by whether they speak TLS, and whether they compress."""
+        identity = make_identity("localhost")
+        self._server_context = server_context(identity)
+        self._client_contexts = {name: _client_context(identity.certificate, name, key_log) for name in _VERSIONS}
         self._rng = random.Random(f"traffic {seed}")
         self._server_ports, self._client_ports = (self._shuffled(ports) for ports in (SERVER_PORTS, CLIENT_PORTS))
         self._clients = clients
@@ -82,10 +105,12 @@ class Traffic:
 
     async def _talk(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            for compression in (None, "deflate"):
+            for secure, compressed in itertools.product((False, True), repeat=2):
                 listening = self._bound(self._server_ports)
-                self.ports.append(listening.getsockname()[1])
-                server = serve(self._answer, sock=listening, compression=compression, ping_interval=None)
+                self.ports[secure, compressed] = listening.getsockname()[1]
+                context = self._server_context if secure else None
+                compression = "deflate" if compressed else None
+                server = serve(self._answer, sock=listening, ssl=context, compression=compression, ping_interval=None)
                 await stack.enter_async_context(server)
             self._listening.set()
             await asyncio.to_thread(self._begun.wait)
@@ -101,12 +126,15 @@ class Traffic:
     async def _client(self, number: int) -> None:
         rng = random.Random(f"{self._rng.random()} {number}")
         while not self._ending.is_set():
-            compressed = rng.random() < 0.5
+            kind = rng.choice(KINDS)
+            context = self._client_contexts[kind.tls] if kind.tls else None
+            address = ("127.0.0.1", self.ports[context is not None, kind.compressed])
+            url = f"{'wss' if context else 'ws'}://{address[0]}:{address[1]}"
             sock = self._bound(self._client_ports)
-            sock.connect(("127.0.0.1", self.ports[compressed]))
+            sock.connect(address)
             port = sock.getsockname()[1]
-            books = self.books[port] = Books(compressed)
-            async with connect(f"ws://127.0.0.1:{self.ports[compressed]}", sock=sock, ping_interval=None, proxy=None) as client:
+            books = self.books[port] = Books(kind)
+            async with connect(url, sock=sock, ssl=context, ping_interval=None, proxy=None) as client:
                 end = time.monotonic() + rng.uniform(0.3, 1.5)
                 while time.monotonic() < end:
                     filler = rng.randbytes(rng.randrange(200)).hex()
@@ -130,3 +158,10 @@ class Traffic:
                 sock.close()
             else:
                 return sock
+
+
+def _client_context(certificate: str, version: str, key_log: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=certificate)
+    context.minimum_version = context.maximum_version = _VERSIONS[version]
+    context.keylog_filename = str(key_log)
+    return context

@@ -2,8 +2,9 @@
 
     python -m tests.crash.killing --kills 200 [--seed N] [--only capture,load]
 
-Where only children are killed, nothing may be missing. Where the supervisor is, what was sent between its death and the next
-recording is missing, and each such message must be covered by a row in `losses`.
+The traffic is plain and over TLS, compressed and not. Where only children are killed, nothing may be missing. Where the
+supervisor is, what was sent between its death and the next recording is missing, and each such message must be covered by a row
+in `losses`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.crash.crash_traffic import Books, Traffic
+from tests.crash.crash_traffic import Books, Kind, Traffic
 from tests.live.live_tools import Recording, rows, sniffer_command, wait_for
 
+KEY_LOG = "keys.log"
 TARGETS = ("capture", "load", "supervisor", "all")
 SLACK = 1_000_000_000
 """ns between a message's sending and the packets around it, at most, on a busy machine."""
@@ -32,17 +34,20 @@ class Outcome(NamedTuple):
     seed: int
     kills: Counter[str]
     connections: int
-    sent: int
-    stored: int
-    covered: int
-    """Messages that are missing, each covered by a row in `losses`."""
+    sent: Counter[Kind]
+    stored: Counter[Kind]
+    """Each other message is missing, and covered by a row in `losses`."""
     losses: Counter[str]
 
     def __str__(self) -> str:
         kills = ", ".join(f"{count} {target}" for target, count in sorted(self.kills.items()))
+        sent, stored = self.sent.total(), self.stored.total()
+        by_kind = "".join(
+            f"\n  {kind}: {self.stored[kind]:,} of {count:,} stored" for kind, count in sorted(self.sent.items(), key=str)
+        )
         return (
-            f"seed {self.seed}: killed {kills}; {self.connections} connections, {self.sent} messages sent, "
-            f"{self.stored} stored, {self.covered} missing and accounted for by {self.losses.total()} rows in losses"
+            f"seed {self.seed}: killed {kills}; {self.connections:,} connections, {sent:,} messages sent, "
+            f"{stored:,} stored, {sent - stored:,} missing and accounted for by {self.losses.total():,} rows in losses{by_kind}"
         )
 
 
@@ -50,10 +55,12 @@ def run(folder: Path, seed: int, kills: int, targets: tuple[str, ...] = TARGETS)
     """Kill `kills` times, then compare. Raises `AssertionError` where a promise is broken."""
     print(f"seed {seed}")
     rng = random.Random(f"kills {seed}")
-    db = folder / "orders.duckdb"
+    db, keys = folder / "orders.duckdb", folder / KEY_LOG
+    keys.touch(0o600)
     killed: Counter[str] = Counter()
-    with Traffic(seed) as traffic:
-        options = ["--keep", "all", "--publish-interval", "0.1", "--port", traffic.ports[0], "--port", traffic.ports[1]]
+    with Traffic(seed, keys) as traffic:
+        options = ["--keep", "all", "--publish-interval", "0.1", "--keylog", keys]
+        options += [part for port in traffic.ports.values() for part in ("--port", port)]
         recording = Recording(db, *options)
         recording.__enter__()
         traffic.begin()
@@ -98,9 +105,12 @@ def compare(db: Path, seed: int, killed: Counter[str], books: dict[int, Books]) 
     losses = rows(db, "SELECT layer || ': ' || reason, connection_id, from_time, to_time FROM losses")
     ports = {port for _, port in rows(db, "SELECT DISTINCT connection_id, client_port FROM connections")}
     assert ports <= set(books)
+    versions = dict(rows(db, "SELECT client_port, tls_version FROM connections WHERE tls_version IS NOT NULL"))
+    assert all(books[port].kind.tls == version for port, version in versions.items()), "another version of TLS"
     windows = rows(db, "SELECT epoch_ns(from_time), epoch_ns(to_time) FROM losses WHERE connection_id IS NULL")
     lossy = {port for (port,) in rows(db, "SELECT client_port FROM losses JOIN connections USING (connection_id)")}
-    sent = covered = 0
+    sent: Counter[Kind] = Counter()
+    kept: Counter[Kind] = Counter()
     for port, book in books.items():
         for sender, said in book.sent.items():
             found = stored.get((port, sender), [])
@@ -110,19 +120,20 @@ def compare(db: Path, seed: int, killed: Counter[str], books: dict[int, Books]) 
                 f"{sender} of {port}: a message that was not sent, twice, or out of order"
             )
             missing = set(texts) - set(found)
-            sent += len(texts)
+            sent[book.kind] += len(texts)
+            kept[book.kind] += len(found)
             for at, text in said:
                 if text in missing:
                     assert not whole, f"{sender} of {port}: lost {text[:60]}, where no packet may be lost"
                     inside = any((start or 0) - SLACK <= at <= (end or at) + SLACK for start, end in windows)
-                    assert port in lossy or inside, f"{sender} of {port}: {text[:60]} is missing without account"
-                    covered += 1
+                    assert port in lossy or inside, f"{sender} of {port} ({book.kind}): {text[:60]} is missing without account"
     if whole:
         assert losses == []
     again = db.with_name("again.duckdb")
-    sniffer_command("replay", *sorted(db.parent.glob("*.journal/*.pcapng")), "--keep", "all", "--db", again)
+    journal = sorted(db.parent.glob("*.journal/*.pcapng"))
+    sniffer_command("replay", *journal, "--keep", "all", "--keylog", db.with_name(KEY_LOG), "--db", again)
     assert messages(again) == stored, "the journal, decoded again, gives other messages"
-    return Outcome(seed, killed, len(books), sent, sent - covered, covered, Counter(loss[0] for loss in losses))
+    return Outcome(seed, killed, len(books), sent, kept, Counter(loss[0] for loss in losses))
 
 
 def messages(db: Path) -> dict[tuple[int, str], list[str]]:

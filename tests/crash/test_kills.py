@@ -17,4 +17,5 @@ def test_nothing_is_wrong_twice_or_missing_without_account(tmp_path: Path, targe
     outcome = run(tmp_path, SEED, kills, targets)
     print(outcome)
     assert outcome.kills.total() == kills
-    assert outcome.stored > 100
+    assert outcome.stored.total() > 100
+    assert {kind.tls for kind in outcome.stored} == {None, "TLSv1.2", "TLSv1.3"}
