@@ -113,12 +113,14 @@ def replay(
     FILE is pcap or pcapng, also gzip; - is standard input. Several files, merged by time, are one capture. Loading a capture
     again changes nothing; one that has grown is continued.
     """
-    from sniffer.exchanges.own import check_declared
     from sniffer.replay import replay_files
     from sniffer.report import summary_lines
 
     settings = load_settings(config, db=db, keep=keep, hosts=host, ports=port, keylog=keylog)
-    check_declared(settings.venues)
+    if settings.venues:  # before a database is made; what it takes to check them is loaded in its time otherwise
+        from sniffer.exchanges.own import check_declared
+
+        check_declared(settings.venues)
     try:
         summary = replay_files(files, settings, replace=replace, say=_say)
     except KeyboardInterrupt:
@@ -177,7 +179,7 @@ def tail(
 
     Times are UTC.
     """
-    from sniffer.report import follow
+    from sniffer.follow import follow
 
     follow(load_settings(config, db=db).db, venue=venue, symbol=symbol, strategy=strategy, as_json=as_json)
 

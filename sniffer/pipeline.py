@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
-import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from sniffer.capture import PacketSource
 from sniffer.capture.journal import Bookmark
 from sniffer.capture.ownership import Owned
 from sniffer.config import SECOND, Settings, account_name, account_salt
-from sniffer.errors import DamagedCapture, UsageError
+from sniffer.errors import DamagedCapture
 from sniffer.examine import Examiner
 from sniffer.exchanges.own import use_own_venues
 from sniffer.keys import Keys
 from sniffer.model import Batch, CaptureRow, ConnectionRow, Loss, Packet, Position
 from sniffer.snapshot import Snapshot, Snapshots
+from sniffer.summary import Summary
+from sniffer.watch import watch_filter
 from sniffer.wire.connection import Connection
 from sniffer.wire.engine import Engine, Output
 from sniffer.wire.stream import CAPTURE_ENDED
-
-Kind = TypeVar("Kind")
 
 FINGERPRINT_PACKETS: Final = 32
 """So many first packets tell one capture from another; captures from one interface may share the very first."""
 APPEND_ROWS: Final = 4_000
 """Rows that are gathered at most before they go to the private file. They are Python objects of some kB each: a replay peaked
 at 278 MB with 50,000 and at 183 with 10,000. (8,000 would take a fifth of the store's time less, and memory comes first.)"""
-SUMMARY_KINDS: Final = 1000
-"""Different losses, hosts and reasons that a summary counts one by one: a live run has no end, and traffic names its hosts."""
 IDLE_LAG: Final = SECOND
 """Where a live source is idle, capture time is taken to be the wall clock less this: the journal is written well within."""
 
@@ -56,29 +50,6 @@ class Target(Protocol):
 
     def remove(self, capture_id: str) -> None:
         """Take back everything that came from a capture."""
-
-
-@dataclass
-class Summary:
-    """What a run read and stored, for the user."""
-
-    name: str = ""
-    capture_id: str = ""
-    packets: int = 0
-    bytes: int = 0
-    messages: int = 0
-    order_events: int = 0
-    fill_events: int = 0
-    connections: int = 0
-    losses: Counter[tuple[str, str]] = field(default_factory=Counter)
-    lost_bytes: int = 0
-    unexamined: Counter[str] = field(default_factory=Counter)
-    unreadable: Counter[str] = field(default_factory=Counter)
-    already_loaded: int = 0
-    """Packets of this capture that were in the database before."""
-    damage: list[DamagedCapture] = field(default_factory=list)
-    interrupted: bool = False
-    seconds: float = 0.0
 
 
 class Pipeline:
@@ -333,11 +304,12 @@ class Pipeline:
         keyless = self._position.keyless if complete else self._engine.keyless()
         self._position = self._position._replace(packets=self._packets, complete=complete, ticked=self._ticked, keyless=keyless)
         self._target.append(batch, self._position)
-        self._count(batch)
+        self.summary.packets, self.summary.bytes = self._packets, self._bytes
+        self.summary.note(batch)
         self._batch = Batch()
         for row in batch.connections:
             if self._dirty[row.connection_id].ended:
-                self._count_connection(row)
+                self.summary.note_end(row)
                 self._examiner.forget(row.connection_id)
         self._dirty.clear()
 
@@ -398,24 +370,6 @@ class Pipeline:
             unreadable_bytes=connection.ledger.unreadable,
         )
 
-    def _count(self, batch: Batch) -> None:
-        summary = self.summary
-        summary.packets, summary.bytes = self._packets, self._bytes
-        summary.messages += len(batch.messages)
-        summary.order_events += len(batch.order_events)
-        summary.fill_events += len(batch.fill_events)
-        for loss in batch.losses:
-            count(summary.losses, (loss.layer, loss.reason), 1, (loss.layer, "other reasons"))
-            summary.lost_bytes += loss.bytes or 0
-
-    def _count_connection(self, row: ConnectionRow) -> None:
-        self.summary.connections += 1
-        where = row.host or f"{row.server_ip}:{row.server_port}"
-        if row.unexamined:
-            count(self.summary.unexamined, where, row.unexamined, "other hosts")
-        if not row.readable:
-            count(self.summary.unreadable, f"{where}: {row.unreadable_reason}", 1, "other hosts")
-
 
 def examine(examiner: Examiner, output: Output, batch: Batch) -> None:
     """The rows of what an engine gave, into `batch`."""
@@ -429,11 +383,6 @@ def at_end(loss: Loss) -> Loss:
     return loss if loss.reason.startswith(CAPTURE_ENDED) else loss._replace(reason=f"{CAPTURE_ENDED}: {loss.reason}")
 
 
-def count(counter: Counter[Kind], kind: Kind, times: int, other: Kind) -> None:
-    """Count `kind`, or where there are too many kinds already, `other`."""
-    counter[kind if kind in counter or len(counter) < SUMMARY_KINDS else other] += times
-
-
 def digests(packets: list[Packet]) -> tuple[str, ...]:
     """A digest of the first 1, 2, ... packets: time, link type, length and bytes. Of no packets: of nothing."""
     running = hashlib.blake2b(digest_size=16)
@@ -443,35 +392,3 @@ def digests(packets: list[Packet]) -> tuple[str, ...]:
         running.update(data)
         found.append(running.copy().hexdigest())
     return tuple(found) or (running.hexdigest(),)
-
-
-def watch_filter(hosts: tuple[str, ...], ports: tuple[int, ...]) -> Callable[[bytes], bool] | None:
-    """What `--host` and `--port` leave of the flows, as a test of the engine's flow keys; None: everything.
-
-    Raises `UsageError` for a name that cannot be resolved.
-    """
-    if not hosts and not ports:
-        return None
-    addresses = {ipaddress.ip_address(address).packed for host in hosts for address in resolve(host)}
-    wanted_ports = {port.to_bytes(2) for port in ports}
-
-    def watched(flow: bytes) -> bool:
-        half = (len(flow) - 4) // 2
-        if addresses and flow[:half] not in addresses and flow[half : 2 * half] not in addresses:
-            return False
-        return not wanted_ports or flow[-4:-2] in wanted_ports or flow[-2:] in wanted_ports
-
-    return watched
-
-
-def resolve(host: str) -> list[str]:
-    """The addresses of a host, which may be one already. Raises `UsageError`."""
-    try:
-        return [str(ipaddress.ip_address(host.strip("[]")))]
-    except ValueError:
-        pass
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"--host {host}: cannot be resolved ({error}); give its address instead") from None
-    return sorted({str(entry[4][0]) for entry in found})

@@ -13,9 +13,8 @@ from sniffer.capture.merge import merge
 from sniffer.capture.pcapfile import open_capture
 from sniffer.config import Settings
 from sniffer.errors import StoreError, UsageError
-from sniffer.keys import Keys
-from sniffer.pipeline import Pipeline, Summary
 from sniffer.store.child import ChildStore
+from sniffer.summary import Summary
 
 PUBLISH_INTERVAL = 5.0
 """Seconds between two versions of the file while a long replay, or an endless pipe, runs."""
@@ -35,9 +34,13 @@ def replay_files(files: list[str], settings: Settings, *, replace: bool, say: Ca
         if times > 1:
             raise UsageError(f"{name}: named {times} times; name each file once")
     source = merge([open_capture(name) for name in files])
-    keys = Keys(settings, say, follow=False)
     store = ChildStore(settings.db)
     try:
+        # While the store's process loads DuckDB, this one loads the decoders: 0.2 s less of waiting.
+        from sniffer.keys import Keys
+        from sniffer.pipeline import Pipeline
+
+        keys = Keys(settings, say, follow=False)
         pipeline = Pipeline(store, settings, publish_interval=PUBLISH_INTERVAL, replace=replace, keys=keys)
         with _Progress() as progress:
             summary = pipeline.run(source, progress)

@@ -13,7 +13,8 @@ from sniffer.capture.merge import merge
 from sniffer.capture.pcapfile import open_capture
 from sniffer.config import Settings
 from sniffer.model import Batch, Loss, Packet, Position
-from sniffer.pipeline import Pipeline, Summary
+from sniffer.pipeline import Pipeline
+from sniffer.summary import Summary
 from tests.command_line import PCAPS
 
 NEVER = 1e9

@@ -14,7 +14,7 @@ def checks(db: Path) -> Iterator[Check]:
     if not db.exists():
         yield Check("OK", f"{db}: not there yet; `sniffer record` or `sniffer replay` makes it")
         return
-    from sniffer.report import UNEXAMINED
+    from sniffer.follow import UNEXAMINED
     from sniffer.store import read
     from sniffer.table import visible
 

@@ -12,13 +12,14 @@ from sniffer.capture.journal import JournalReader
 from sniffer.capture.segment import segments
 from sniffer.config import Settings
 from sniffer.keys import Keys
-from sniffer.pipeline import Pipeline, Summary
+from sniffer.pipeline import Pipeline
 from sniffer.sidecar.board import Board
 from sniffer.sidecar.figures import Figures, lost_today
 from sniffer.sidecar.log import Log
 from sniffer.sidecar.privileges import confine
 from sniffer.sidecar.process import READY, Ending, patiently
 from sniffer.snapshot import Snapshots
+from sniffer.summary import Summary
 
 WATCH_INTERVAL: Final = 0.1
 """Seconds between looks for a foreign lock or `.wal` beside the published file."""

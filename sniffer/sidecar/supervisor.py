@@ -19,7 +19,6 @@ from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.live import LiveCapture, open_live
 from sniffer.config import Settings
 from sniffer.errors import SnifferError
-from sniffer.pipeline import Summary, resolve
 from sniffer.sidecar.board import Board
 from sniffer.sidecar.capture import capture
 from sniffer.sidecar.load import load
@@ -29,6 +28,8 @@ from sniffer.sidecar.owners import Channel, look
 from sniffer.sidecar.privileges import keep_memory_private, make_folder, owner_of
 from sniffer.sidecar.process import Child, Ending, Keeper, patiently
 from sniffer.sidecar.status import serve
+from sniffer.summary import Summary
+from sniffer.watch import resolve
 
 TICK: Final = 0.2
 """Seconds between looks at the children and the kernel's drop counters."""

@@ -17,7 +17,15 @@ MODULES = sorted((ROOT / "sniffer").rglob("*.py"))
 LAYERS = [
     {"sniffer.errors", "sniffer.model", "sniffer.config", "sniffer.allocator"},
     {"sniffer.capture", "sniffer.wire", "sniffer.exchanges", "sniffer.store"},
-    {"sniffer.examine", "sniffer.keys", "sniffer.owners", "sniffer.pipeline", "sniffer.snapshot"},
+    {
+        "sniffer.examine",
+        "sniffer.keys",
+        "sniffer.owners",
+        "sniffer.pipeline",
+        "sniffer.snapshot",
+        "sniffer.summary",
+        "sniffer.watch",
+    },
     {
         "sniffer.sidecar",
         "sniffer.replay",
@@ -27,6 +35,7 @@ LAYERS = [
         "sniffer.losses",
         "sniffer.export_capture",
         "sniffer.report",
+        "sniffer.follow",
         "sniffer.table",
     },
     {"sniffer.cli", "sniffer.cli_live", "sniffer.cli_options"},
@@ -46,7 +55,7 @@ PLACES = {
     "numpy": r"sniffer\.wire\.heads",
     "msgspec": r"sniffer\.exchanges\..*",
     "prometheus_client": r"sniffer\.sidecar\.metrics",
-    "rich": r"sniffer\.(report|replay|table)",
+    "rich": r"sniffer\.(follow|replay|table)",
 }
 """Where each third-party library may be imported."""
 

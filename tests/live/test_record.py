@@ -231,7 +231,7 @@ def as_nobody(folder: Path, *call: object) -> Done:
     user = pwd.getpwnam(NOBODY)
     program = f"""
 import os, sys
-import sniffer.capture.live, sniffer.capture.afpacket, sniffer.cli, sniffer.report, sniffer.sidecar
+import sniffer.capture.live, sniffer.capture.afpacket, sniffer.cli, sniffer.report, sniffer.follow, sniffer.sidecar
 sniffer.cli.app(["--version"], standalone_mode=False)
 os.setgroups([])
 os.setgid({user.pw_gid})

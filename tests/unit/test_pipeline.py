@@ -13,8 +13,10 @@ import pytest
 from sniffer.config import SECOND, Settings
 from sniffer.errors import DamagedCapture, UsageError
 from sniffer.model import Loss, Packet
-from sniffer.pipeline import SUMMARY_KINDS, Pipeline, count, digests, resolve, watch_filter
+from sniffer.pipeline import Pipeline, digests
 from sniffer.store.store import Store
+from sniffer.summary import SUMMARY_KINDS, count
+from sniffer.watch import resolve, watch_filter
 from tests.command_line import PCAPS
 from tests.loading import NEVER, Memory, Source, content, load, packets_of
 

@@ -13,8 +13,9 @@ from pcaps.kit.tls import AES_128_GCM_13, CHACHA20_13, ECDHE_AES_128_GCM
 from sniffer.config import Settings
 from sniffer.keys import Keys
 from sniffer.model import ConnectionRow, Loss, Packet
-from sniffer.pipeline import Pipeline, Summary
+from sniffer.pipeline import Pipeline
 from sniffer.store.store import Store
+from sniffer.summary import Summary
 from tests.command_line import PCAPS, run
 from tests.conversations import random_conversation
 from tests.loading import NEVER, Memory, Source, content
