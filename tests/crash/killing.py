@@ -27,6 +27,9 @@ TARGETS = ("capture", "load", "supervisor", "all")
 SLACK = 1_000_000_000
 """ns between a message's sending and the packets around it, at most, on a busy machine."""
 
+LONGEST = 90.0
+"""Seconds that the processes of a recording whose supervisor was killed may take to finish what they have."""
+
 
 class Outcome(NamedTuple):
     """What came of it."""
@@ -94,7 +97,7 @@ def kill(recording: Recording, target: str) -> bool:
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     recording.process.wait()
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children.values()), "the end of the children")
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children.values()), "the end of the children", LONGEST)
     return True
 
 

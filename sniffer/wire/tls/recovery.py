@@ -67,6 +67,8 @@ class Recovery:
         if random is not None:
             search.restrict(random, negotiation.suite, None if negotiation.roles_guessed else negotiation.crossed)
         for stage in self._stages():
+            if search.is_tls12 and stage is not Stage.TLS12:
+                continue
             found = negotiation.candidates(self._sender, stage, self._hellos, search.tried)
             search.add(found)
             if stage is not Stage.APPLICATION:

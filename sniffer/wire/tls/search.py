@@ -105,6 +105,8 @@ class Search:
         """Keys were not tried on a record, since what is kept for others was not to be spent on it: why."""
         self.looks_like_tls12 = False
         """Records came of types that TLS 1.3 hides, or that write a nonce which counts (RFC 5288 section 3)."""
+        self.is_tls12 = False
+        """The latter: by chance 64 bits do not count, so no key of TLS 1.3 is worth a try."""
         self.tried: set[bytes] = set()
         self.guessed: list[Candidate] = []
         """Of the candidates that were given, those whose later generations were not."""
@@ -121,6 +123,7 @@ class Search:
         self._added = 0
         self._near = 0  # what was spent on tries that every hole needs
         self._next_nonce: tuple[int, int] | None = None  # where the next record would begin, and its nonce in TLS 1.2
+        self._counting: int | None = None  # number of the first record whose nonce is the next
 
     @property
     def held_bytes(self) -> int:
@@ -188,6 +191,7 @@ class Search:
         self._records.clear()
         self._at_hand.clear()
         self._at = 0
+        self._counting = None
         for trial in self._trials:
             trial.record, trial.step = 0, NEAR
         return lost
@@ -197,6 +201,9 @@ class Search:
         self._cut(at_end)
         first = min((trial.record for trial in self._trials), default=len(self._records))
         for number in range(first, len(self._records)):
+            if number == self._counting and not self.is_tls12:
+                self.is_tls12 = True  # here, in the order of the records: what is spent must not depend on how many have come
+                self._trials = [trial for trial in self._trials if not trial.candidate.opener.tls13]
             for trial in self._trials:
                 if trial.record > number:
                     continue
@@ -230,7 +237,10 @@ class Search:
     def _tell_version(self, start: int, stop: int) -> None:
         data = self._data
         nonce = int.from_bytes(data[start + HEAD : start + HEAD + 8])
-        self.looks_like_tls12 |= data[start] != APPLICATION_DATA or self._next_nonce == (start, nonce)
+        counting = self._next_nonce == (start, nonce)
+        if counting and self._counting is None:
+            self._counting = len(self._records) - 1
+        self.looks_like_tls12 |= data[start] != APPLICATION_DATA or counting
         self._next_nonce = stop, nonce + 1
 
     def _record(self, number: int) -> tuple[bytes, bytes]:

@@ -153,6 +153,18 @@ def test_tls12_in_the_middle_says_that_it_needs_its_handshake() -> None:
     assert heard.layer.unreadable_reason == "TLS 1.2 handshake not seen: without it the key log's secrets give no keys"
 
 
+@pytest.mark.parametrize("block", [1, 10_000])
+def test_tls12_whose_nonces_count_costs_no_search_among_the_keys_of_tls13(block: int) -> None:
+    log = key_log(*(Talk(random.Random(seed), 0x1303).handshake().key_log for seed in range(100, 120)))
+    before = log.guesses
+    talk = long_talk(0xC02F, 500)
+    sent = packets(talk)[-400:]
+    heard = listen(sent + ends(sent), log, midway=True, block=block)
+    assert heard.layer.unreadable_reason == "TLS 1.2 handshake not seen: without it the key log's secrets give no keys"
+    assert heard.lost("server") == sum(len(item[2]) for _, item in sent if isinstance(item, tuple))
+    assert 0 < before - log.guesses < 20_000  # the first record; a search spends 7,500,000
+
+
 def test_in_the_middle_without_a_secret_that_fits() -> None:
     talk, other = long_talk(0x1302, 50), long_talk(0x1302, 0, seed=7)
     sent = packets(talk)[-20:]
