@@ -16,7 +16,7 @@ from bench.report import RESULTS, Figure, machine, save, text
 FIGURES: Final = {
     "growth": "growth.figure",  # first: it measures memory, which Linux counts from our own size on
     "speed": "speed.figure",
-    "tls": "speed.secured",
+    "tools": "tools.figure",
     "search": "search.figure",
     "records": "search.records",
     "decoding": "decoding.figure",
@@ -39,13 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"{', '.join(FIGURES)} (all)")
     parser.add_argument("--quick", action="store_true", help="small sizes: does everything run?")
     parser.add_argument("--rounds", type=int, default=None, help="rounds of what is compared (5; quick: 1)")
+    parser.add_argument("--messages", type=int, default=None, help="messages of the captures of speed, tools and growth")
+    parser.add_argument("--rows", type=int, default=None, help="rows of history at most (10,000,000; quick: 20,000)")
     parser.add_argument("--cache", type=Path, default=RESULTS / "captures", help="folder of the captures (%(default)s)")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.figures if name not in FIGURES]
     if unknown:
         parser.error(f"no such figure: {', '.join(unknown)}; known are {', '.join(FIGURES)}")
     rounds = given.rounds or (1 if given.quick else 5)
-    options = Options(given.quick, max(1, rounds), given.cache)
+    options = Options(given.quick, max(1, rounds), given.cache, given.messages, given.rows)
     about, figures, failed = machine(), [], False
     for name in given.figures or FIGURES:
         print(f"bench: {name} ...", file=sys.stderr, flush=True)

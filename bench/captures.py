@@ -85,8 +85,14 @@ def capture(workload: Workload, folder: Path) -> Capture:
     if not said.exists():
         folder.mkdir(parents=True, exist_ok=True)
         truth = write(workload, path)
-        said.write_text(json.dumps(asdict(truth)))
-    return Capture(path, workload, Truth(**json.loads(said.read_text())))
+        said.write_text(json.dumps({"workload": asdict(workload), "truth": asdict(truth)}))
+    return opened(path)
+
+
+def opened(path: Path) -> Capture:
+    """A capture that was made before."""
+    said = json.loads(path.with_suffix(".json").read_text())
+    return Capture(path, Workload(**said["workload"]), Truth(**said["truth"]))
 
 
 def write(workload: Workload, path: Path) -> Truth:

@@ -8,8 +8,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Options:
-    """`quick`: small sizes that take seconds, no goal judged. `cache`: where captures are kept."""
+    """`quick`: small sizes that take seconds, no goal judged. `cache`: where captures are kept.
+
+    `messages` of a capture and `rows` of history: None leaves each figure its own size.
+    """
 
     quick: bool
     rounds: int
     cache: Path
+    messages: int | None = None
+    rows: int | None = None
+
+    def size(self, usual: int, quick: int) -> int:
+        """Messages of a capture."""
+        return self.messages or (quick if self.quick else usual)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -70,6 +71,17 @@ def load() -> float:
 
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The least of `values` that at least `share` (0 to 1) of them do not exceed: one that was measured, nothing in between."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    """Value by value: of two programs, round by round."""
+    return [one / other for one, other in zip(above, below, strict=True)]
 
 
 def spread(values: Sequence[float], unit: str = "s") -> str:

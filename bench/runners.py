@@ -26,6 +26,7 @@ TSHARK: Final = (
     *("-o", "tcp.calculate_timestamps:FALSE"),  # 3 %, and half of its memory
 )
 """In one pass, with what listing frames does not need switched off; its dissectors are those that it comes with."""
+_FIELDS: Final = ("-Y", "websocket", "-T", "fields", "-e", "frame.number", "-e", "websocket.opcode")
 
 
 @contextlib.contextmanager
@@ -48,12 +49,22 @@ def _keylog(option: str, capture: Capture, before: str = "") -> list[str]:
     return [option, f"{before}{capture.keylog}"] if capture.keylog else []
 
 
+EMPTY: Final = bytes.fromhex("4d3cb2a1020004000000000000000000ffff000001000000")
+"""A capture without packets: what a program takes for it is its start-up."""
+
+
 def startup() -> Run:
-    """What a replay costs before the first packet: a capture that holds none."""
+    """What a replay costs before the first packet."""
     with scratch() as folder:
-        empty = folder / "empty.pcap"
-        empty.write_bytes(bytes.fromhex("4d3cb2a1020004000000000000000000ffff000001000000"))
+        (empty := folder / "empty.pcap").write_bytes(EMPTY)
         return run([SNIFFER, "replay", empty, "--db", folder / "orders.duckdb"])
+
+
+def tshark_startup() -> Run:
+    """What tshark costs before the first packet."""
+    with scratch() as folder:
+        (empty := folder / "empty.pcap").write_bytes(EMPTY)
+        return run([*TSHARK, "-r", empty, *_FIELDS], folder / "frames.tsv")
 
 
 def check(database: Path, truth: Truth, connections: int) -> None:
@@ -78,21 +89,7 @@ def tshark(capture: Capture) -> Run:
     """`tshark`, only listing the websocket frames. Raises `Failed` if it lists other than all of them."""
     with scratch() as folder:
         listed = folder / "frames.tsv"
-        fields = ("-e", "frame.number", "-e", "websocket.opcode")
-        result = run(
-            [
-                *TSHARK,
-                *_keylog("-o", capture, "tls.keylog_file:"),
-                "-r",
-                capture.path,
-                "-Y",
-                "websocket",
-                "-T",
-                "fields",
-                *fields,
-            ],
-            listed,
-        )
+        result = run([*TSHARK, *_keylog("-o", capture, "tls.keylog_file:"), "-r", capture.path, *_FIELDS], listed)
         with listed.open("rb") as file:
             frames = sum(1 for _ in file)
     if frames != capture.truth.messages:
