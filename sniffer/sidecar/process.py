@@ -20,6 +20,7 @@ READY: Final = "ready"
 FIRST_PAUSE: Final = 0.02
 """Seconds before a child that did not last is started again; doubled with each further time."""
 LONGEST_PAUSE: Final = 5.0
+"""Or as long as the child had run, if that is more."""
 LAST_STARTS: Final = 5
 """How often a child is started that dies while it finishes its work."""
 PREDECESSOR_PATIENCE: Final = 3.0
@@ -136,15 +137,27 @@ class Child:
 
 
 class Keeper:
-    """Keeps one child running: one that ends unasked is started again, after pauses that grow while none lasts."""
+    """Keeps one child running: one that ends unasked is started again, after pauses that grow while none does well."""
 
-    def __init__(self, name: str, start: Callable[[int], Child], say: Log, *, lasting: float, forgives: bool) -> None:
-        """`lasting`: seconds after which a child counts as running well; should it die then, it is started again at once.
+    def __init__(
+        self,
+        name: str,
+        start: Callable[[int], Child],
+        say: Log,
+        *,
+        forgives: bool,
+        lasting: float = 0.0,
+        progress: Callable[[], int] | None = None,
+    ) -> None:
+        """A child that was running well when it died is started again at once.
 
+        `progress`: counts how far its work has come. One that has come no further than those before it did not run well,
+        however long that took: it may die of the very work that is next. None: one that has run for `lasting` seconds did.
         `forgives`: an error that a child tells is no reason to give up, once the first one was ready.
         """
         self.name, self.starts = name, 1
         self._start, self._say, self._lasting, self._forgives = start, say, lasting, forgives
+        self._progress, self._furthest = progress, progress() if progress else 0
         self._pause, self._due = 0.0, 0.0
         self.child = start(1)
         self._began = time.monotonic()
@@ -176,7 +189,10 @@ class Keeper:
         if end.error is not None and not self._forgives:
             raise end.error
         now = time.monotonic()
-        self._pause = 0.0 if now - self._began >= self._lasting else min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
+        lived = now - self._began
+        # One that takes long to die takes long pauses, too: half of a processor at most goes into that.
+        longest = max(LONGEST_PAUSE, lived)
+        self._pause = 0.0 if self._ran_well(lived) else min(max(FIRST_PAUSE, 2 * self._pause), longest)
         self._due = now + self._pause
         when = f"in {self._pause:.1f} s" if self._pause >= 0.05 else "at once"
         self._say(f"the {self.name} process ended ({_how(end)}); it is started again {when}")
@@ -204,6 +220,12 @@ class Keeper:
                 )
             self._say(f"the {self.name} process ended ({end.death}); it is started again to finish its work")
             self._restart()
+
+    def _ran_well(self, lived: float) -> bool:
+        if self._progress is None:
+            return lived >= self._lasting
+        before, self._furthest = self._furthest, max(self._furthest, self._progress())
+        return self._furthest > before
 
     def _restart(self) -> None:
         self._due, self._began = 0.0, time.monotonic()

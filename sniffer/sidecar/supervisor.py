@@ -98,11 +98,11 @@ class _Supervisor:
         self._tick()
         try:
             # A database that cannot be written for now must not end the capture. Packets wait for the capture alone.
-            loader = self._keep("load", self._start_load, lasting=2.0, forgives=True)
-            self._keep("capture", self._start_capture, lasting=0.25, forgives=False)
-            self._keep("owners", self._start_owners, lasting=2.0, forgives=True)
+            loader = self._keep("load", self._start_load, forgives=True, progress=self._stored_packets)
+            self._keep("capture", self._start_capture, forgives=False, lasting=0.25)
+            self._keep("owners", self._start_owners, forgives=True, lasting=2.0)
             loader.await_ready()
-            self._keep("status", self._start_status, lasting=2.0, forgives=True).await_ready()
+            self._keep("status", self._start_status, forgives=True, lasting=2.0).await_ready()
             where = f"recording {', '.join(source.interface for source in self._sources)} into {self._settings.db}"
             self._say(f"{where} (journal: {self._journal}); Ctrl-C ends it")
             self._notifier.ready(where)
@@ -117,10 +117,22 @@ class _Supervisor:
         assert isinstance(results["load"], Summary)
         return results["load"]
 
-    def _keep(self, name: str, start: Callable[[int], Child], *, lasting: float, forgives: bool) -> Keeper:
-        keeper = Keeper(name, start, self._say, lasting=lasting, forgives=forgives)
+    def _keep(
+        self,
+        name: str,
+        start: Callable[[int], Child],
+        *,
+        forgives: bool,
+        lasting: float = 0.0,
+        progress: Callable[[], int] | None = None,
+    ) -> Keeper:
+        keeper = Keeper(name, start, self._say, forgives=forgives, lasting=lasting, progress=progress)
         self._keepers.append(keeper)
         return keeper
+
+    def _stored_packets(self) -> int:
+        """How far loading has come, as its process says."""
+        return (self._boards["load"].read() or {}).get("stored_packets") or 0
 
     def _finish(self) -> dict[str, object]:
         """End all processes, those first that others read from. Raises the first error that one of them tells."""

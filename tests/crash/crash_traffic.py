@@ -16,7 +16,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from sniffer.model import Sender
 from strategies.tls import make_identity, server_context
+from tests.crash.crash_interfaces import LOOPBACK, Way
+from tests.live.live_path import inside
 
 SERVER_PORTS = range(10_000, 12_000)
 CLIENT_PORTS = range(12_000, 32_000)
@@ -57,13 +59,14 @@ class Books:
 
 
 class Traffic:
-    """A context manager: `clients` connect to four servers again and again until it ends. They write `key_log`."""
+    """A context manager: `clients` connect to four servers a way again and again until it ends. They write `key_log`."""
 
-    def __init__(self, seed: int, key_log: Path, clients: int = 6) -> None:
+    def __init__(self, seed: int, key_log: Path, ways: Sequence[Way] = (LOOPBACK,), clients: int = 6) -> None:
         self.books: dict[int, Books] = {}
         """By the client's port."""
-        self.ports: dict[tuple[bool, bool], int] = {}
-        """The servers', by whether they speak TLS, and whether they compress."""
+        self.ports: dict[tuple[Way, bool, bool], int] = {}
+        """The servers', by where they are, whether they speak TLS, and whether they compress."""
+        self._ways = ways
         identity = make_identity("localhost")
         self._server_context = server_context(identity)
         self._client_contexts = {name: _client_context(identity.certificate, name, key_log) for name in _VERSIONS}
@@ -105,9 +108,9 @@ class Traffic:
 
     async def _talk(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            for secure, compressed in itertools.product((False, True), repeat=2):
-                listening = self._bound(self._server_ports)
-                self.ports[secure, compressed] = listening.getsockname()[1]
+            for way, secure, compressed in itertools.product(self._ways, (False, True), (False, True)):
+                listening = self._bound(self._server_ports, way.server, way.server_namespace)
+                self.ports[way, secure, compressed] = listening.getsockname()[1]
                 context = self._server_context if secure else None
                 compression = "deflate" if compressed else None
                 server = serve(self._answer, sock=listening, ssl=context, compression=compression, ping_interval=None)
@@ -126,15 +129,16 @@ class Traffic:
     async def _client(self, number: int) -> None:
         rng = random.Random(f"{self._rng.random()} {number}")
         while not self._ending.is_set():
-            kind = rng.choice(KINDS)
+            way, kind = rng.choice(self._ways), rng.choice(KINDS)
             context = self._client_contexts[kind.tls] if kind.tls else None
-            address = ("127.0.0.1", self.ports[context is not None, kind.compressed])
-            url = f"{'wss' if context else 'ws'}://{address[0]}:{address[1]}"
-            sock = self._bound(self._client_ports)
+            address = way.server, self.ports[way, context is not None, kind.compressed]
+            sock = self._bound(self._client_ports, way.client, way.client_namespace)
             sock.connect(address)
             port = sock.getsockname()[1]
             books = self.books[port] = Books(kind)
-            async with connect(url, sock=sock, ssl=context, ping_interval=None, proxy=None) as client:
+            scheme, name = ("wss" if context else "ws"), ("localhost" if context else None)
+            url = f"{scheme}://{address[0]}:{address[1]}"
+            async with connect(url, sock=sock, ssl=context, server_hostname=name, ping_interval=None, proxy=None) as client:
                 end = time.monotonic() + rng.uniform(0.3, 1.5)
                 while time.monotonic() < end:
                     filler = rng.randbytes(rng.randrange(200)).hex()
@@ -148,12 +152,13 @@ class Traffic:
         return iter(self._rng.sample(ports, len(ports)))
 
     @staticmethod
-    def _bound(ports: Iterator[int]) -> socket.socket:
+    def _bound(ports: Iterator[int], address: str, namespace: str | None) -> socket.socket:
         """A socket on the next port that is free."""
         while True:
-            sock = socket.socket()
+            with inside(namespace) if namespace else contextlib.nullcontext():
+                sock = socket.socket()
             try:
-                sock.bind(("127.0.0.1", next(ports)))
+                sock.bind((address, next(ports)))
             except OSError:
                 sock.close()
             else:

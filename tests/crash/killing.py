@@ -1,15 +1,17 @@
 """Kills the processes of a recording at random while traffic goes on, and compares the database with what was sent.
 
-    python -m tests.crash.killing --kills 200 [--seed N] [--only capture,load]
+    python -m tests.crash.killing --kills 200 [--seed N] [--only capture,load] [--interfaces]
 
-The traffic is plain and over TLS, compressed and not. Where only children are killed, nothing may be missing. Where the
-supervisor is, what was sent between its death and the next recording is missing, and each such message must be covered by a row
-in `losses`.
+The traffic is plain and over TLS, compressed and not, on loopback or (`--interfaces`) on loopback and a veth pair. Where only
+children are killed, nothing may be missing. Where the supervisor is, what was sent between its death and the next recording is
+missing, and each such message must be covered by a row in `losses`. A child that waits to be started again is not killed, nor
+counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -19,15 +21,17 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.crash.crash_interfaces import DEVICE, LOOPBACK, Namespaces
 from tests.crash.crash_traffic import Books, Kind, Traffic
 from tests.live.live_tools import Recording, rows, sniffer_command, wait_for
 
 KEY_LOG = "keys.log"
-TARGETS = ("capture", "load", "supervisor", "all")
+CHILDREN = ("capture", "load")
+TARGETS = (*CHILDREN, "supervisor", "all")
 SLACK = 1_000_000_000
 """ns between a message's sending and the packets around it, at most, on a busy machine."""
 
-LONGEST = 90.0
+LONGEST = 180.0
 """Seconds that the processes of a recording whose supervisor was killed may take to finish what they have."""
 
 
@@ -54,27 +58,38 @@ class Outcome(NamedTuple):
         )
 
 
-def run(folder: Path, seed: int, kills: int, targets: tuple[str, ...] = TARGETS) -> Outcome:
-    """Kill `kills` times, then compare. Raises `AssertionError` where a promise is broken."""
+def run(
+    folder: Path, seed: int, kills: int, targets: tuple[str, ...] = TARGETS, namespaces: Namespaces | None = None
+) -> Outcome:
+    """Kill `kills` times, then compare. Raises `AssertionError` where a promise is broken.
+
+    `namespaces`: where the traffic goes over two interfaces; None: loopback alone.
+    """
     print(f"seed {seed}")
     rng = random.Random(f"kills {seed}")
     db, keys = folder / "orders.duckdb", folder / KEY_LOG
     keys.touch(0o600)
     killed: Counter[str] = Counter()
-    with Traffic(seed, keys) as traffic:
+    ways, prefix = (namespaces.ways, namespaces.prefix) if namespaces else ([LOOPBACK], [])
+    with Traffic(seed, keys, ways) as traffic:
         options = ["--keep", "all", "--publish-interval", "0.1", "--keylog", keys]
         options += [part for port in traffic.ports.values() for part in ("--port", port)]
-        recording = Recording(db, *options)
+        options += ["-i", DEVICE] if namespaces else []
+        recording = Recording(db, *options, prefix=prefix)
         recording.__enter__()
         traffic.begin()
         try:
-            for _ in range(kills):
+            while killed.total() < kills:
                 time.sleep(rng.uniform(0.05, 0.8))
-                target = rng.choice(targets)
+                children = recording.children()
+                there = [target for target in targets if target in children or target not in CHILDREN]
+                if not there:
+                    continue
+                target = rng.choice(there)
                 killed[target] += 1
-                if kill(recording, target):
+                if kill(recording, target, children):
                     recording.__exit__(None, None, None)
-                    recording = Recording(db, *options)
+                    recording = Recording(db, *options, prefix=prefix)
                     recording.__enter__()
             time.sleep(0.5)
             traffic.end()
@@ -86,12 +101,10 @@ def run(folder: Path, seed: int, kills: int, targets: tuple[str, ...] = TARGETS)
     return compare(db, seed, killed, traffic.books)
 
 
-def kill(recording: Recording, target: str) -> bool:
+def kill(recording: Recording, target: str, children: dict[str, int]) -> bool:
     """Kill a process, or all at once; True if the recording is over by that."""
-    children = recording.children()
-    if target in ("capture", "load"):
-        if target in children:  # else it is about to be started again
-            os.kill(children[target], signal.SIGKILL)
+    if target in CHILDREN:
+        os.kill(children[target], signal.SIGKILL)
         return False
     pids = [recording.pid, *(children.values() if target == "all" else ())]
     for pid in pids:
@@ -159,9 +172,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1, 10**6))
     parser.add_argument("--only", default=",".join(TARGETS), help="what is killed, of " + ",".join(TARGETS))
     parser.add_argument("--folder", type=Path, help="an empty folder, which is left as it is in the end")
+    parser.add_argument("--interfaces", action="store_true", help="on two interfaces; needs root")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sniffer-crash-") as folder:
-        outcome = run(options.folder or Path(folder), options.seed, options.kills, tuple(options.only.split(",")))
+    with contextlib.ExitStack() as stack:
+        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sniffer-crash-")))
+        namespaces = stack.enter_context(Namespaces()) if options.interfaces else None
+        outcome = run(folder, options.seed, options.kills, tuple(options.only.split(",")), namespaces)
     print(outcome)
     for reason, count in outcome.losses.most_common(12):
         print(f"  {count:6} {reason}")

@@ -7,10 +7,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sniffer.errors import JournalBusy, StoreError, UsageError
+from sniffer.sidecar import process
 from sniffer.sidecar.log import Log
 from sniffer.sidecar.process import READY, Child, Ending, Keeper, patiently
 
@@ -45,9 +47,9 @@ def silent(send: Callable[[object], None], ending: Ending) -> None:
     raise SystemExit(3)
 
 
-def keeper(ending: Ending, work: Callable[..., object], *, lasting: float = 0.0, forgives: bool = True) -> tuple[Keeper, Said]:
+def keeper(ending: Ending, work: Callable[..., object], *, forgives: bool = True, **options: Any) -> tuple[Keeper, Said]:
     said = Said()
-    return Keeper("test", lambda starts: Child("test", work, ending), said, lasting=lasting, forgives=forgives), said
+    return Keeper("test", lambda starts: Child("test", work, ending), said, forgives=forgives, **options), said
 
 
 def died(kept: Keeper) -> None:
@@ -92,6 +94,42 @@ def test_pauses_grow_while_none_lasts(ending: Ending) -> None:
         pauses.append(time.monotonic() - begun)
     assert all(2**n * 0.02 - 0.002 <= pause < 2**n * 0.02 + 0.2 for n, pause in enumerate(pauses)), pauses
     assert said.lines[-1] == "the test process ended (SIGKILL); it is started again in 0.2 s"
+    kept.finish(lambda: None)
+
+
+def test_pauses_grow_while_none_comes_further_however_long_it_lives(ending: Ending) -> None:
+    done = [7]
+    kept, said = keeper(ending, until_asked, progress=lambda: done[0])
+    # A pause of 0.02 or 0.04 s is said as none; after one that came further there is none.
+    for far, pauses, how in (
+        (7, True, "at once"),
+        (7, True, "at once"),
+        (7, True, "in 0.1 s"),
+        (7, True, "in 0.2 s"),
+        (8, False, "at once"),
+        (5, True, "at once"),
+        (9, False, "at once"),
+    ):
+        done[0] = far
+        died(kept)
+        assert said.lines[-1] == f"the test process ended (SIGKILL); it is started again {how}"
+        assert (kept.pid is None) == pauses
+        while kept.pid is None:
+            time.sleep(0.001)
+            kept.tend()
+    kept.finish(lambda: None)
+
+
+def test_a_child_that_takes_long_to_die_pauses_as_long(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "FIRST_PAUSE", 10.0)
+    monkeypatch.setattr(process, "LONGEST_PAUSE", 0.05)
+    kept, said = keeper(ending, until_asked, progress=lambda: 0)
+    time.sleep(0.5)
+    died(kept)
+    assert (
+        float(said.lines[-1].removeprefix("the test process ended (SIGKILL); it is started again in ").removesuffix(" s"))
+        >= 0.5
+    )
     kept.finish(lambda: None)
 
 
