@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("--readers", default=DEFAULT, help=f"manners of reading, and how many of each [{DEFAULT}]")
     parser.add_argument("--intrusions", type=float, default=30.0, help="seconds between read-write clients of root; 0: none")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # not without its processes
     print(f"seed {options.seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="sniffer-soak-"))
     folder.chmod(0o755)  # for every user, as pytest's and Python's own are not

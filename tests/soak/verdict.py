@@ -44,21 +44,21 @@ class Found:
 
     @classmethod
     def read(cls, db: Path) -> Found:
-        (counts,) = rows(
+        ((messages, connections, orders, fills, filled, losses, drops, unreadable),) = rows(
             db,
             """SELECT (SELECT sum(messages) FROM connections)::BIGINT, (SELECT count(*) FROM connections),
                 (SELECT count(*) FROM order_events), (SELECT count(*) FROM fills), (SELECT sum(quantity) FROM fills),
-                (SELECT count(*) FROM losses), (SELECT sum(kernel_drops) FROM captures)::BIGINT""",
+                (SELECT count(*) FROM losses), (SELECT sum(kernel_drops) FROM captures)::BIGINT,
+                (SELECT count(*) FROM connections WHERE NOT readable)""",
         )
-        events = "order_id, client_order_id, status, filled_quantity, price, quantity"
-        fills = "trade_id, order_id, quantity, price, fee"
-        ((unreadable,),) = rows(db, "SELECT count(*) FROM connections WHERE NOT readable")
-        return cls(
-            *counts,
-            unreadable,
-            [_digest(db, "order_events", events, slot) for slot in range(SLOTS)],
-            [_digest(db, "fill_events", fills, slot) for slot in range(SLOTS)],
+        events, executions = (
+            [_digest(db, table, columns, slot) for slot in range(SLOTS)]
+            for table, columns in (
+                ("order_events", "order_id, client_order_id, status, filled_quantity, price, quantity"),
+                ("fill_events", "trade_id, order_id, quantity, price, fee"),
+            )
         )
+        return cls(messages, connections, orders, fills, filled, losses, drops, unreadable, events, executions)
 
 
 def _digest(db: Path, table: str, columns: str, slot: int) -> str:
