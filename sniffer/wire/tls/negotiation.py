@@ -103,6 +103,8 @@ class Negotiation:
         self.version: str | None = None
         self.cipher: str | None = None
         self.unreadable: str | None = None
+        """Why what follows cannot be read. Each side heeds it at a place of its own: behind what it said itself, or where it
+        waits for the other's word."""
         self.roles_guessed = False
         """Who is the client is a guess, which the key log's labels may prove wrong."""
         self.crossed = False
@@ -122,39 +124,38 @@ class Negotiation:
 
     # --- what the sides say ----------------------------------------------------------------------------------------------
 
-    def client_hello(self, hello: ClientHello | None) -> None:
-        """A ClientHello; None: it does not parse."""
+    def client_hello(self, hello: ClientHello) -> bool:
+        """A ClientHello. False: what follows it cannot be read."""
         self.progress += 1
-        if hello is None or len(self.clients) >= _MAX_HANDSHAKES:
-            self._refuse("the client's hello is malformed" if hello is None else "too many renegotiations")
-        elif self.retried and len(self.clients) == 1:
+        if len(self.clients) >= _MAX_HANDSHAKES:
+            return self._refuse("too many renegotiations")
+        if self.retried and len(self.clients) == 1:
             self.clients[0] = hello._replace(random=self.clients[0].random)  # the same (RFC 8446 section 4.1.2)
         else:
             self.clients.append(hello)
-        if hello is not None and self.client_random is None:
+        if self.client_random is None:
             self.sni, self.client_random = hello.sni, hello.random
+        return True
 
-    def server_hello(self, hello: ServerHello | None) -> None:
-        """A ServerHello, or a request for another ClientHello; None: it does not parse."""
+    def server_hello(self, hello: ServerHello) -> bool:
+        """A ServerHello, or a request for another ClientHello. False: what follows it cannot be read."""
         self.progress += 1
-        if hello is None:
-            self._refuse("the server's hello is malformed")
-        elif hello.is_retry:
+        if hello.is_retry:
             self.retried = True
-        elif len(self.servers) >= _MAX_HANDSHAKES:
-            self._refuse("too many renegotiations")
-        else:
-            self.servers.append(hello)
-            if len(self.servers) == 1:
-                self._judge(hello)
+            return True
+        if len(self.servers) >= _MAX_HANDSHAKES:
+            return self._refuse("too many renegotiations")
+        self.servers.append(hello)
+        return len(self.servers) > 1 or self._judge(hello)
 
-    def encrypted_extensions(self, extensions: EncryptedExtensions | None) -> None:
-        """What the server says under protection; None: it cannot be read."""
+    def encrypted_extensions(self, extensions: EncryptedExtensions | None) -> bool:
+        """What the server says under protection; None: it cannot be read. False: nor can what follows."""
         self.progress += 1
         self.extensions_done = True
-        if extensions is not None:
-            self.early_data = extensions.early_data
-            self._agree(extensions.alpn)
+        if extensions is None:
+            return True
+        self.early_data = extensions.early_data
+        return self._agree(extensions.alpn)
 
     def hello_lost(self, sender: Sender) -> None:
         """This side's hello was not seen, and will not be."""
@@ -187,29 +188,28 @@ class Negotiation:
         if self.version is None:
             self.version, self.cipher = "TLSv1.3" if suite.tls13 else "TLSv1.2", suite.name
 
-    def _judge(self, hello: ServerHello) -> None:
+    def _judge(self, hello: ServerHello) -> bool:
         if hello.version not in (TLS12, TLS13):
             name = _VERSIONS.get(hello.version, f"TLS version 0x{hello.version:04x}")
             self.version = name.replace("TLS ", "TLSv").replace("SSL ", "SSLv") if hello.version in _VERSIONS else None
-            self._refuse(f"{name} is not read")
-            return
+            return self._refuse(f"{name} is not read")
         self.version = "TLSv1.3" if hello.version == TLS13 else "TLSv1.2"
         suite = SUITES.get(hello.suite)
         if suite is None or suite.tls13 != (hello.version == TLS13):
-            self._refuse(f"cipher suite 0x{hello.suite:04x} is not read")
-            return
+            return self._refuse(f"cipher suite 0x{hello.suite:04x} is not read")
         self.suite, self.cipher = suite, suite.name
-        if not suite.tls13:
-            self.extensions_done = True
-            self._agree(hello.alpn)
+        if suite.tls13:
+            return True
+        self.extensions_done = True
+        return self._agree(hello.alpn)
 
-    def _agree(self, protocol: str | None) -> None:
+    def _agree(self, protocol: str | None) -> bool:
         self.alpn = protocol or self.alpn
-        if protocol == "h2":
-            self._refuse("HTTP/2 (ALPN h2) is not read")
+        return protocol != "h2" or self._refuse("HTTP/2 (ALPN h2) is not read")
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str) -> bool:
         self.unreadable = self.unreadable or reason
+        return False
 
     # --- keys ------------------------------------------------------------------------------------------------------------
 

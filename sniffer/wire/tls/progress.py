@@ -23,6 +23,7 @@ class Turn(Enum):
     NEW_KEYS = 1  # the next protected record has the first keys of the stage that has begun
     NEXT_KEYS = 2  # KeyUpdate
     LOST = 3  # the handshake cannot be followed
+    UNREADABLE = 4  # nor can anything after it be read: `Negotiation.unreadable` says why
 
 
 class Progress:
@@ -55,16 +56,16 @@ class Progress:
     @property
     def waits_still(self) -> bool:
         """Whether the other side has not said it yet."""
-        return self._ready is not None and not self._ready()
+        return self._ready is not None and not self._ready() and self._negotiation.unreadable is None
 
     def go_on(self) -> Turn | None:
         """What comes of the other side's answer; None while there is none."""
         turn = Turn.NONE
         while self._ready is not None and self._then is not None:
-            if not self._ready():
+            if self.waits_still:
                 return None
             then, self._ready, self._then = self._then, None, None
-            turn = then()
+            turn = then() if self._negotiation.unreadable is None else Turn.UNREADABLE
         return turn
 
     def stop_waiting(self) -> None:
@@ -102,6 +103,8 @@ class Progress:
         turn = Turn.NONE
         for kind, body in self._messages.feed(content):
             found = self._message(kind, body)
+            if found is Turn.UNREADABLE:
+                return found
             turn = turn if found is Turn.NONE else found
         # RFC 8446 section 5.1: a message after which the keys change ends its record. A hello that is waited for does as well.
         if self._messages.broken or (self._messages.inside and (self.waits or turn is not Turn.NONE)):
@@ -117,11 +120,12 @@ class Progress:
             if kind == hello.CLIENT_HELLO and is_client:
                 return self._client_hello(body)
             if kind == hello.SERVER_HELLO and not is_client:
-                self._server_hello(body)
-            elif stage is Stage.HELLO and not self.hellos and kind != hello.HELLO_REQUEST:
+                return self._server_hello(body)
+            if stage is Stage.HELLO and not self.hellos and kind != hello.HELLO_REQUEST:
                 return Turn.LOST
         elif stage is Stage.HANDSHAKE and kind == hello.ENCRYPTED_EXTENSIONS and not is_client:
-            self._negotiation.encrypted_extensions(hello.encrypted_extensions(body))
+            if not self._negotiation.encrypted_extensions(hello.encrypted_extensions(body)):
+                return Turn.UNREADABLE
         elif stage is Stage.HANDSHAKE and kind == hello.FINISHED:
             return self._begin(Stage.APPLICATION)
         elif stage is Stage.EARLY and kind == hello.END_OF_EARLY_DATA:
@@ -132,9 +136,11 @@ class Progress:
 
     def _client_hello(self, body: bytes) -> Turn:
         negotiation, renegotiates = self._negotiation, self.stage is Stage.TLS12
-        if self.hellos and not renegotiates and (self._repeated or not negotiation.retried):
+        parsed = hello.client_hello(body)
+        if parsed is None or (self.hellos and not renegotiates and (self._repeated or not negotiation.retried)):
             return Turn.LOST
-        negotiation.client_hello(hello.client_hello(body))
+        if not negotiation.client_hello(parsed):
+            return Turn.UNREADABLE
         self._repeated = self.hellos > 0 and not renegotiates
         if not self._repeated:
             self.hellos += 1
@@ -163,15 +169,19 @@ class Progress:
     def _begin_protected(self) -> Turn:
         return self._begin(Stage.EARLY if self._negotiation.early_data else Stage.HANDSHAKE)
 
-    def _server_hello(self, body: bytes) -> None:
+    def _server_hello(self, body: bytes) -> Turn:
         negotiation = self._negotiation
         parsed = hello.server_hello(body)
-        negotiation.server_hello(parsed)
-        if parsed is None or parsed.is_retry:
-            return
+        if parsed is None:
+            return Turn.LOST
+        if not negotiation.server_hello(parsed):
+            return Turn.UNREADABLE
+        if parsed.is_retry:
+            return Turn.NONE
         self.hellos += 1
         if negotiation.tls13:
             self._wait(self._client_heard, self._begin_handshake)
+        return Turn.NONE
 
     def _client_heard(self) -> bool:
         return bool(self._negotiation.clients) or "client" in self._negotiation.absent

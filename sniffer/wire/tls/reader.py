@@ -135,8 +135,6 @@ class SideReader:
     def resume(self) -> list[Item]:
         """The other side, or the key log, has said more, or a search goes on: the plaintext that comes of it."""
         out = self._out = []
-        if self._negotiation.unreadable is not None and self._over is None:
-            self._stop(self._negotiation.unreadable)
         self._hear()
         self._drain()
         return out
@@ -260,8 +258,8 @@ class SideReader:
 
     def _follow(self, turn: Turn) -> None:
         """What a handshake message, or the other side's answer, has changed."""
-        if self._negotiation.unreadable is not None:
-            self._stop(self._negotiation.unreadable)
+        if turn is Turn.UNREADABLE:
+            self._stop(self._negotiation.unreadable or BETWEEN)
         elif turn is Turn.NEW_KEYS:
             self._recovery.new_keys()
             self._opener = None

@@ -209,7 +209,40 @@ def test_hellos_of_lying_length(cut: int) -> None:
     one.clear("client", HANDSHAKE, message(1, whole[9 : 9 + cut]))
     one.write("server", record(23, bytes(50)))
     heard = listen(sent(one), key_log())
-    assert heard.layer.unreadable_reason == "the client's hello is malformed"
+    assert heard.layer.unreadable_reason is not None
+    assert [heard.lost(sender) for sender in SENDERS] == [total(one, sender) for sender in SENDERS]
+
+
+@pytest.mark.parametrize("speaker", SENDERS)
+@pytest.mark.parametrize("suite", [0x1301, 0xC02F])
+def test_a_malformed_hello_is_as_one_that_was_lost(speaker: Sender, suite: int) -> None:
+    """In TLS 1.3 the key log's secrets prove what follows; in 1.2 the server's random, too, is part of the keys."""
+    one = exchange(talk(suite))
+    at = next(number for number, written in enumerate(one.written) if written.sender == speaker)
+    wire = one.written[at].wire
+    one.written[at].wire = wire[:43] + b"\xff" + wire[44:]  # the length of the session id
+    is_read = suite == 0x1301 or speaker == "client"
+    losses = []
+    for block in (1, 2, 1000):
+        heard = listen(sent(one), key_log(one.key_log), block=block)
+        losses.append(heard.losses)
+        for sender in SENDERS:
+            assert heard.plain(sender) == (said(one, sender) if is_read else b"")
+    assert losses[0]
+    assert losses[0] == losses[1] == losses[2]
+
+
+def test_too_many_renegotiations_end_each_side_at_its_own_place() -> None:
+    one = talk(0xC02F)
+    for number in range(70):
+        one.data("client", b"%d," % number)
+        one.data("server", b"%d;" % number)
+        one.handshake12(again=True)
+    heard = [listen(sent(one), key_log(one.key_log), block=block) for block in (1, 1000)]
+    assert heard[0].plain("client") == heard[1].plain("client") == b"".join(b"%d," % number for number in range(64))
+    assert heard[0].plain("server") == heard[1].plain("server") == b"".join(b"%d;" % number for number in range(64))
+    assert heard[0].losses == heard[1].losses
+    assert heard[0].layer.unreadable_reason == "too many renegotiations"
 
 
 def test_a_handshake_message_longer_than_any() -> None:
