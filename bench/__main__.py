@@ -15,20 +15,25 @@ from bench.report import RESULTS, Figure, machine, save, text
 
 FIGURES: Final = {
     "growth": "growth.figure",  # first: it measures memory, which Linux counts from our own size on
+    "connections": "growth.connections",
+    "history": "history.figure",
     "speed": "speed.figure",
     "tools": "tools.figure",
     "search": "search.figure",
     "records": "search.records",
+    "cost": "cost.figure.figure",
     "decoding": "decoding.figure",
-    "live": "recording.live",
-    "idle": "recording.idle",
+    "live": "live.figure",
+    "wire": "wire.figure",
+    "latency": "latency.figure",
+    "idle": "idle.figure",
 }
 """Where each is made; a module is imported when its turn comes."""
 
 
 def made(name: str, options: Options) -> Figure:
     """The figure of that name."""
-    module, _, function = FIGURES[name].partition(".")
+    module, _, function = FIGURES[name].rpartition(".")
     figure: Figure = getattr(importlib.import_module(f"bench.{module}"), function)(options)
     return figure
 

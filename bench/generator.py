@@ -1,4 +1,6 @@
-"""python -m bench.generator RATE SECONDS: websocket traffic on loopback, each message one send on a real TCP connection.
+"""python -m bench.generator RATE SECONDS SHARE: websocket traffic on loopback, each message one send on a real TCP connection.
+
+SHARE of the messages are orders.
 
 All messages are made before the first is sent, and a process of its own reads them, so that sending costs little beside what
 is measured. It prints its port, begins at a line on standard input, and prints its truth as JSON.
@@ -22,11 +24,10 @@ from bench.messages import Feed, Truth
 CONNECTIONS: Final = 10
 TICK: Final = 0.005
 """Seconds between two bursts."""
-ORDER_SHARE: Final = 0.1
 
 
-def main(rate: int, seconds: float) -> None:
-    feeds = [Feed(number, 1, ORDER_SHARE) for number in range(CONNECTIONS)]
+def main(rate: int, seconds: float, order_share: float) -> None:
+    feeds = [Feed(number, 1, order_share) for number in range(CONNECTIONS)]
     ticks, burst = round(seconds / TICK), round(rate * TICK)
     begun = time.time_ns()
     frames = [frame(feeds[number % CONNECTIONS].next(begun + int(number / rate * 1e9))) for number in range(ticks * burst)]
@@ -82,4 +83,4 @@ def _read(port: int, paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]))
+    main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]))

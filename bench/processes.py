@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -62,6 +63,17 @@ def run(command: Sequence[str | Path], output: Path | None = None) -> Run:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """One process so far: its name, CPU seconds (of children that it has waited for, too), bytes resident."""
+
+    name: str
+    cpu: float
+    rss: int
+    pss: int
+    """Pages that are shared by n processes count a n-th."""
+
+
+@dataclass(frozen=True)
 class Sample:
     """All processes of a tree at one moment: CPU seconds used so far, resident bytes (`rss` counts shared pages once each)."""
 
@@ -69,22 +81,30 @@ class Sample:
     cpu: float
     rss: int
     pss: int
+    processes: dict[int, Usage]
 
 
 def sample(pid: int) -> Sample:
     """`pid` and all its descendants that live; CPU of those that have ended and were waited for is in their parent's."""
-    cpu = rss = pss = 0
+    found: dict[int, Usage] = {}
     for process in _tree(pid):
         try:
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            name, _, fields = Path(f"/proc/{process}/stat").read_text().partition("(")[2].rpartition(")")
             rollup = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        cpu += sum(int(ticks) for ticks in fields[11:15])  # utime stime cutime cstime: proc(5)
+        cpu = sum(int(ticks) for ticks in fields.split()[11:15])  # utime stime cutime cstime: proc(5)
         sizes = {line.split()[0]: int(line.split()[1]) << 10 for line in rollup[1:]}
-        rss += sizes["Rss:"]
-        pss += sizes["Pss:"]
-    return Sample(time.monotonic(), cpu / _TICKS, rss, pss)
+        found[process] = Usage(name, cpu / _TICKS, sizes["Rss:"], sizes["Pss:"])
+    every = found.values()
+    return Sample(
+        time.monotonic(), sum(one.cpu for one in every), sum(one.rss for one in every), sum(one.pss for one in every), found
+    )
+
+
+def percent(before: Sample, after: Sample) -> float:
+    """CPU of all processes between two samples, in percent of one core."""
+    return 100 * (after.cpu - before.cpu) / (after.at - before.at)
 
 
 def _tree(pid: int) -> list[int]:
@@ -99,9 +119,13 @@ def _tree(pid: int) -> list[int]:
 
 
 class Background:
-    """A program that runs beside a measurement; leaving the `with` block ends it."""
+    """A program that runs beside a measurement; leaving the `with` block ends it.
+
+    `cpu`: seconds that it and its children took, once `stop` or `finish` has seen its end.
+    """
 
     def __init__(self, command: Sequence[str | Path]) -> None:
+        self.cpu = 0.0
         self._files = files = contextlib.ExitStack()
         self._errors = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  closed by the stack
         self._output = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  closed by the stack
@@ -144,10 +168,18 @@ class Background:
 
     def finish(self, seconds: float = 60.0) -> str:
         """Until it ends by itself, and what it has said on standard output. Raises `Failed` if it does not end well."""
+        before = _of_children()
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise Failed(f"{self.process.args!r} did not end within {seconds} s") from None
+        self.cpu = _of_children() - before or self.cpu
         if code:
             raise Failed(f"{self.process.args!r}: exit code {code}: {self.errors}")
         return self.output
+
+
+def _of_children() -> float:
+    """CPU seconds of all children that were waited for, and theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
