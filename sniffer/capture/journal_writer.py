@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sniffer.capture import CHUNK_BYTES, pcapng
+from sniffer.capture.mounts import Mount
 from sniffer.capture.segment import (
     END_OF_RUN,
     SUFFIX,
@@ -79,6 +80,7 @@ class JournalWriter:
         self._time = time.time_ns()  # of the latest packet
         self._taken, self._ahead, self._held = [0] * len(interfaces), [0] * len(interfaces), (0, 0)
         self._lock = _lock(folder)
+        self._mount = Mount(folder)
         try:
             existing = segments(folder)
             self._number = existing[-1][0] if existing else 0
@@ -153,6 +155,7 @@ class JournalWriter:
         if self._segment is None:
             self._start_segment()
             return
+        self._need_mount()
         try:
             there, ours = self._path(self._number).stat(), os.fstat(self._segment)
             if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
@@ -175,6 +178,7 @@ class JournalWriter:
         self._taken, self._ahead = list(mark.taken), list(mark.ahead)
         if drops is not None:
             self._state = self._state._replace(drops=self._earlier_drops + drops)
+        self._need_mount()
         try:
             segment = os.open(self._path(mark.segment), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         except FileNotFoundError:  # it died before the segment appeared
@@ -235,6 +239,7 @@ class JournalWriter:
     def _start_segment(self) -> None:
         """Begin the next segment, which appears in the folder with its head complete."""
         self._give_up_segment()
+        self._need_mount()
         self._head = self._state
         path = self._path(self._number + 1)
         unfinished = path.with_suffix(_UNFINISHED)
@@ -256,6 +261,12 @@ class JournalWriter:
         finally:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
+
+    def _need_mount(self) -> None:
+        """What is written beside a mount that vanished would be hidden by it when it comes back."""
+        if gone := self._mount.gone:
+            self._give_up_segment()
+            raise JournalError(f"{self._folder}: cannot write the journal: {gone}")
 
     def _make_room(self) -> None:
         """Delete the oldest segments until one more fits."""

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from sniffer.capture.journal import JournalReader
+from sniffer.capture.mounts import Mount
 from sniffer.capture.segment import segments
 from sniffer.config import Settings
+from sniffer.errors import StoreError
 from sniffer.keys import Keys
 from sniffer.pipeline import Pipeline
 from sniffer.sidecar.board import Board
@@ -36,16 +38,23 @@ def load(
     journal: Path,
     identity: str,
     owner: pwd.struct_passwd | None,
+    mount: Mount,
     board: Board,
     say: Log,
 ) -> Summary:
-    """The load process: journal to database."""
+    """The load process: journal to database, as long as the file system of that is mounted (`mount`)."""
     # Here, since the other processes need none of it, and before another user may be kept from Python's own files.
     from sniffer.store import read
     from sniffer.store.background import BackgroundStore
     from sniffer.store.store import Store
 
+    def need_mount() -> None:
+        """Beside a mount that vanished a database would begin anew, and take the other one's place when that is back."""
+        if gone := mount.gone:
+            raise StoreError(f"{settings.db}: cannot be written: {gone}")
+
     confine(owner)
+    need_mount()
     lost = lost_today(settings.db, read.query)
     store = BackgroundStore(patiently(ending, lambda: Store(settings.db, live=True, group=settings.group)))
     figures = Figures(store, lost)
@@ -57,6 +66,7 @@ def load(
         now = time.monotonic()
         if now - watched >= WATCH_INTERVAL:
             watched = now
+            need_mount()
             if found := store.watch():
                 say(found)
         if now - posted >= POST_INTERVAL:

@@ -113,15 +113,16 @@ class Status:
 
 
 class Door:
-    """The socket that others connect to. It is made anew where the journal's folder has been."""
+    """The socket that others connect to. It is made anew where the journal's folder, or its file system, has been."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
         self._socket: socket.socket | None = None
+        self._ours: tuple[int, int] | None = None
 
     def open(self) -> socket.socket | None:
         """The socket, in its place; None where that cannot be."""
-        if self._socket is not None and (self._folder / SOCKET).exists():
+        if self._socket is not None and self._identity() == self._ours:
             return self._socket
         self.close()
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -135,6 +136,7 @@ class Door:
                 os.umask(mask)
             listening.listen(16)
             listening.setblocking(False)
+            self._ours = self._identity()
         except OSError:
             listening.close()
             return None
@@ -157,6 +159,14 @@ class Door:
             self._socket = None
             with contextlib.suppress(OSError):
                 (self._folder / SOCKET).unlink()
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Of what stands in the socket's place; None: nothing."""
+        try:
+            there = (self._folder / SOCKET).stat()
+        except OSError:
+            return None
+        return there.st_dev, there.st_ino
 
 
 def serve(

@@ -17,6 +17,7 @@ from typing import Final
 
 from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.live import LiveCapture, open_live
+from sniffer.capture.mounts import Mount
 from sniffer.config import Settings
 from sniffer.errors import SnifferError
 from sniffer.sidecar.board import Board
@@ -89,6 +90,7 @@ class _Supervisor:
         self._boards = {"marks": marks, "supervisor": Board(), "capture": Board(), "load": Board(16 << 10)}
         self._channel = Channel()
         self._hosts = hosts
+        self._mount = Mount(settings.db.parent)
         self._say = Log(settings.log_format)
         self._notifier = Notifier()
         self._keepers: list[Keeper] = []
@@ -181,8 +183,8 @@ class _Supervisor:
         return Child("owners", self._unprivileged, look, *arguments)
 
     def _start_load(self, _starts: int) -> Child:
-        arguments = self._settings, self._journal, self._writer.identity, self._owner, self._boards["load"], self._say
-        return Child("load", self._unprivileged, load, *arguments)
+        arguments = self._settings, self._journal, self._writer.identity, self._owner, self._mount
+        return Child("load", self._unprivileged, load, *arguments, self._boards["load"], self._say)
 
     def _start_status(self, _starts: int) -> Child:
         arguments = self._settings, self._journal, self._owner, self._boards, self._say

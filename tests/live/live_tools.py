@@ -100,12 +100,16 @@ class Recording:
         env: dict[str, str] | None = None,
         prefix: Sequence[str] = (),
         group: bool = False,
+        logs: Path | None = None,
     ) -> None:
-        """`prefix`: a command that runs it; `group`: in a process group of its own, as a shell does."""
+        """`prefix`: a command that runs it; `group`: in a process group of its own, as a shell does.
+
+        `logs`: the folder for what it says; None: the database's.
+        """
         self.db = db
         self._command = [*prefix, SNIFFER, "record", "-i", interface, "--db", str(db), *map(str, options)]
         self._env = os.environ | {"PYTHONUNBUFFERED": "1"} | (env or {})
-        self._out, self._err = (db.with_name(f"{db.name}.{name}") for name in ("stdout", "stderr"))
+        self._out, self._err = ((logs or db.parent) / f"{db.name}.{name}" for name in ("stdout", "stderr"))
         self._group = group
 
     def __enter__(self) -> Recording:
@@ -137,6 +141,10 @@ class Recording:
             with suppress(FileNotFoundError):  # it ends this moment
                 found[Path(f"/proc/{pid}/comm").read_text().strip().removeprefix("sniffer-")] = int(pid)
         return found
+
+    def said(self) -> str:
+        """What it has said on standard error so far."""
+        return self._err.read_text()
 
     def stop(self, how: int = signal.SIGINT) -> Done:
         """End it as a user does, and wait; it must be done within `PATIENCE`."""
