@@ -7,7 +7,7 @@ ARGS ?=
 SECONDS = 60
 TARGET =
 
-.PHONY: demo test ccxt fuzz lint types bench pcaps lock clean help
+.PHONY: demo test ccxt cost fuzz lint types bench pcaps lock clean help
 
 help:
 	@echo "make demo    record simulated strategies live, and show their orders"
@@ -33,6 +33,10 @@ test: $(READY)
 ccxt: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ccxt.lock
 
+# Lets `make bench ARGS=cost` compare the sidecar with databases; their servers are Debian's, QuestDB's comes with Maven.
+cost: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-cost.lock
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,6 +61,7 @@ lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra scapy --extra metrics --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group pyproject.toml:ccxt -c requirements.lock -o requirements-ccxt.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group pyproject.toml:cost -c requirements.lock -o requirements-cost.lock
 
 clean:
 	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results

@@ -1,4 +1,7 @@
-"""python -m bench [--quick] [--rounds N] [FIGURE...]: measures, prints tables, keeps the raw values in bench/results/."""
+"""python -m bench [--quick] [--rounds N] [FIGURE...]: measures, prints tables, keeps the raw values in bench/results/.
+
+`python -m bench plots` draws what was measured before.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Final
 
 from bench.options import Options
 from bench.processes import Failed
-from bench.report import RESULTS, Figure, machine, save, text
+from bench.report import RESULTS, Figure, machine, new_result, save, text
 
 FIGURES: Final = {
     "growth": "growth.figure",  # first: it measures memory, which Linux counts from our own size on
@@ -29,6 +32,7 @@ FIGURES: Final = {
     "idle": "idle.figure",
 }
 """Where each is made; a module is imported when its turn comes."""
+PLOTS: Final = "plots"
 
 
 def made(name: str, options: Options) -> Figure:
@@ -41,29 +45,47 @@ def made(name: str, options: Options) -> Figure:
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: measured, goals met or not; 1: something could not be measured, or what was stored was wrong."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures of this machine.")
-    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"{', '.join(FIGURES)} (all)")
+    names = ", ".join(FIGURES)
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"{names} (all); plots: pictures of the newest results")
     parser.add_argument("--quick", action="store_true", help="small sizes: does everything run?")
-    parser.add_argument("--rounds", type=int, default=None, help="rounds of what is compared (5; quick: 1)")
+    parser.add_argument("--rounds", type=int, default=None, help="rounds of what is compared (3; quick: 1)")
     parser.add_argument("--messages", type=int, default=None, help="messages of the captures of speed, tools and growth")
     parser.add_argument("--rows", type=int, default=None, help="rows of history at most (10,000,000; quick: 20,000)")
     parser.add_argument("--cache", type=Path, default=RESULTS / "captures", help="folder of the captures (%(default)s)")
     given = parser.parse_args(arguments)
-    unknown = [name for name in given.figures if name not in FIGURES]
+    unknown = [name for name in given.figures if name not in (*FIGURES, PLOTS)]
     if unknown:
-        parser.error(f"no such figure: {', '.join(unknown)}; known are {', '.join(FIGURES)}")
-    rounds = given.rounds or (1 if given.quick else 5)
+        parser.error(f"no such figure: {', '.join(unknown)}; known are {names} and {PLOTS}")
+    rounds = given.rounds or (1 if given.quick else 3)
     options = Options(given.quick, max(1, rounds), given.cache, given.messages, given.rows)
-    about, figures, failed = machine(), [], False
-    for name in given.figures or FIGURES:
+    figures = [name for name in given.figures or FIGURES if name != PLOTS]
+    failed = _measure(figures, options) if figures else False
+    if PLOTS in given.figures:
+        from bench.plots import draw
+
+        try:
+            print("\n".join(map(str, draw())))
+        except Failed as error:
+            print(f"bench: {PLOTS}: {error}", file=sys.stderr)
+            failed = True
+    return 1 if failed else 0
+
+
+def _measure(names: Sequence[str], options: Options) -> bool:
+    """Measure, print and keep; whether something could not be measured is returned."""
+    about, path, failed = machine(), new_result(), False
+    figures: list[Figure] = []
+    for name in names:
         print(f"bench: {name} ...", file=sys.stderr, flush=True)
         try:
             figures.append(made(name, options))
         except Failed as error:
             print(f"bench: {name}: {error}", file=sys.stderr)
             failed = True
+        save(path, about, figures, options.quick)  # each time: what comes next may be cut off
     print(text(about, figures))
-    print(f"bench: raw values in {save(about, figures)}", file=sys.stderr)
-    return 1 if failed else 0
+    print(f"bench: raw values in {path}", file=sys.stderr)
+    return failed
 
 
 if __name__ == "__main__":

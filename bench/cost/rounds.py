@@ -1,0 +1,74 @@
+"""Rounds of runs: in each, every way of saving has its turn, so that what else the machine does meets all of them alike."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from bench.cost.run import Outcome, measure
+from bench.cost.statistics import quantiles
+from bench.cost.ways import COMPARED
+from bench.cost.workload import Workload
+from bench.processes import Failed
+from bench.report import median
+
+OTHERS: Final = 3
+"""Rounds of the ways that no goal is about: what they add needs no statistics to be seen, and the slow ones take their time."""
+
+
+@dataclass
+class Runs:
+    """Of one way on one workload, by the number of the round."""
+
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    quantiles: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def add(self, number: int, outcome: Outcome) -> None:
+        self.outcomes[number] = outcome
+        self.quantiles[number] = quantiles(outcome.responses)
+
+    @property
+    def cut(self) -> bool:
+        """Whether a run was cut off, so that response times are at least what they seem."""
+        return any(outcome.cut for outcome in self.outcomes.values())
+
+    def median(self, quantile: str) -> float:
+        """Over the rounds, in microseconds."""
+        return median([found[quantile] for found in self.quantiles.values()])
+
+    def beyond(self, base: Runs, quantile: str) -> list[float]:
+        """What this way has more than `base` in the same round, in microseconds, round by round."""
+        return [found[quantile] - base.quantiles[number][quantile] for number, found in self.quantiles.items()]
+
+
+@contextmanager
+def two_cores() -> Iterator[int]:
+    """The core of the strategy; this process stays on another, and so does all else that it starts. Raises `Failed`."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise Failed("two cores are needed: the strategy takes one of its own")
+    os.sched_setaffinity(0, cores[:1])
+    try:
+        yield cores[-1]
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def measured(workload: Workload, ways: Sequence[str], rounds: int, core: int) -> dict[str, Runs]:
+    """Each round has an order of its own; what is compared with care comes first, close together."""
+    found = {way: Runs() for way in ways}
+    compared = [way for way in ways if way in COMPARED]
+    others = [way for way in ways if way not in COMPARED]
+    order = random.Random(1)
+    for number in range(rounds):
+        turns = order.sample(compared, len(compared)) + order.sample(others, len(others) if number < OTHERS else 0)
+        for turn, way in enumerate(turns, 1):
+            where = f"{workload.name}: round {number + 1} of {rounds}, {turn} of {len(turns)}"
+            print(f"bench: {where}: {way}", file=sys.stderr, flush=True)
+            found[way].add(number, measure(way, workload, seed=number, core=core))
+    return found
