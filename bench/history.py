@@ -36,7 +36,7 @@ _TABLES: Final = ("messages", "order_events", "fill_events", "orders")
 _ID: Final = "SELECT database_id FROM _sniffer.state"
 _COPIED: Final = "contains(file, '-copy')"
 _ONE: Final = Decimal("1.5")
-_QUERIES: Final = {
+QUERIES: Final = {
     "the last minute": "SELECT * FROM order_events WHERE captured_at >= make_timestamp_ns({newest} - 60_000_000_000)",
     "open orders": "SELECT * FROM orders WHERE is_open",
 }
@@ -57,21 +57,21 @@ def figure(options: Options) -> Figure:
             opening, published = publishes(database, times)
             found = {"load": [load()], "opening": [opening], "publish": published}
             newest = _newest(database)
-            for name, query in _QUERIES.items():
+            for name, query in QUERIES.items():
                 found[name] = [_asked(database, query.format(newest=newest)) for _ in range(times)]
             raw[f"{held}"] = found
             stored = sum(path.stat().st_size for path in folder.rglob("*.parquet")) / 1e6
-            cells = [_milliseconds(found[name]) for name in ("publish", *_QUERIES)]
+            cells = [_milliseconds(found[name]) for name in ("publish", *QUERIES)]
             rows.append([f"{held:,}", f"{stored:,.0f} MB", *cells, f"{median(found['opening']):.2f} s"])
     publish = [median(found["publish"]) for found in raw.values()]
-    asked = max(median(found[name]) for found in raw.values() for name in _QUERIES)
+    asked = max(median(found[name]) for found in raw.values() for name in QUERIES)
     later = publish[-1] / publish[0]
     return Figure(
         name="History",
         goal=f"a publish takes at most {LATER} times as long with the longest history; queries under {QUERY * 1000:.0f} ms",
         found=f"{later:.2f} times; {asked * 1000:.0f} ms at most",
         met=None if options.quick else later <= LATER and asked < QUERY,
-        columns=["rows of history", "sealed files", f"publish of {EVENTS} events", *_QUERIES, "opening for writing"],
+        columns=["rows of history", "sealed files", f"publish of {EVENTS} events", *QUERIES, "opening for writing"],
         rows=rows,
         raw={"history": raw},
     )
@@ -133,16 +133,16 @@ def publishes(database: Path, times: int) -> tuple[float, list[float]]:
     with Store(database, live=True) as store:
         opening = time.perf_counter() - begun
         for number in range(1, times + 1):
-            store.append(_batch(newest + number * SECOND), Position("bench", number, False, ("bench",)))
+            store.append(batch(newest + number * SECOND), Position("bench", number, False, ("bench",)))
             begun = time.perf_counter()
             store.publish()
             found.append(time.perf_counter() - begun)
     return opening, found
 
 
-def _batch(now: int) -> Batch:
+def batch(now: int) -> Batch:
     """A second's worth: each order is told once, when it is filled."""
-    batch = Batch()
+    found = Batch()
     for item in range(EVENTS):
         at, name = now + item, f"{now}-{item}"
         event = OrderEvent(
@@ -173,12 +173,12 @@ def _batch(now: int) -> Batch:
             average_price=_ONE,
             reason=None,
         )
-        batch.order_events.append(event)
+        found.order_events.append(event)
         payload = "{" + " " * 500 + "}"
-        batch.messages.append(
+        found.messages.append(
             MessageRow(1, "server", at, at, at, "text", None, None, None, payload, None, event.venue, "update")
         )
-    return batch
+    return found
 
 
 def _asked(database: Path, query: str) -> float:

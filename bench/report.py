@@ -93,13 +93,19 @@ def megabytes(count: float) -> str:
     return f"{count / 1e6:.0f} MB"
 
 
-def save(about: dict[str, str], figures: Sequence[Figure]) -> Path:
-    """Raw values of this run, in `bench/results/`."""
+def new_result() -> Path:
+    """A file for the raw values of a run that begins now."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / time.strftime("%Y%m%dT%H%M%SZ.json", time.gmtime())
-    found = {figure.name: {"goal": figure.goal, "found": figure.found, "met": figure.met} | figure.raw for figure in figures}
+    return RESULTS / time.strftime("%Y%m%dT%H%M%SZ.json", time.gmtime())
+
+
+def save(path: Path, about: dict[str, str], figures: Sequence[Figure], quick: bool) -> None:
+    """Raw values of a run so far."""
+    found = {
+        figure.name: {"goal": figure.goal, "found": figure.found, "met": figure.met, "quick": quick} | figure.raw
+        for figure in figures
+    }
     path.write_text(json.dumps({"about": about, "figures": found}, indent=1))
-    return path
 
 
 def text(about: dict[str, str], figures: Sequence[Figure]) -> str:

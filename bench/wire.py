@@ -35,7 +35,7 @@ def figure(options: Options) -> Figure:
     made = capture(Workload(2_000 if options.quick else 500_000), options.cache)
     rows, raw = [], list[dict[str, Any]]()
     with _wire() as (here, there):
-        for rate in (2_000,) if options.quick else RATES:
+        for rate in (10_000,) if options.quick else RATES:
             row, values = _replayed(made, rate, here, there)
             rows.append(row)
             raw.append(values)
