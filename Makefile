@@ -6,13 +6,15 @@ READY := $(VENV)/.ready
 ARGS ?=
 SECONDS = 60
 TARGET =
+CLIENTS = 1.4.0 1.4.5 1.5.6 2.0.0
 
-.PHONY: demo test ccxt cost fuzz lint types bench pcaps lock clean help
+.PHONY: demo test ccxt clients cost fuzz lint types bench pcaps lock clean help
 
 help:
 	@echo "make demo    record simulated strategies live, and show their orders"
 	@echo "make test    run the tests (as root, or with CAP_NET_RAW, also the live ones)"
 	@echo "make fuzz    fuzz every parser, or TARGET=\"http websocket\", each for SECONDS=60"
+	@echo "make clients reads a database with other versions of DuckDB, as CLIENTS=\"1.4.0 2.0.0\""
 	@echo "make ccxt lint types bench pcaps lock clean"
 
 $(READY): requirements.lock pyproject.toml
@@ -36,6 +38,17 @@ ccxt: $(READY)
 # Lets `make bench ARGS=cost` compare the sidecar with databases; their servers are Debian's, QuestDB's comes with Maven.
 cost: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-cost.lock
+
+# Clients of other versions, each in an environment of its own, and DuckDB's command line.
+clients: $(READY)
+	for version in $(CLIENTS); do \
+		$(PYTHON) -m venv $(VENV)/clients/$$version && \
+		$(VENV)/clients/$$version/bin/python -m pip install --quiet --disable-pip-version-check duckdb==$$version || exit 1; \
+	done
+	$(PYTHON) -m venv $(VENV)/clients/cli
+	$(VENV)/clients/cli/bin/python -m pip install --quiet --disable-pip-version-check duckdb-cli
+	SNIFFER_TEST_CLIENTS="$$(printf '$(CURDIR)/$(VENV)/clients/%s/bin/python:' $(CLIENTS))$(CURDIR)/$(VENV)/clients/cli/bin/duckdb" \
+		$(BIN)/python -m pytest tests/live/test_store_clients.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

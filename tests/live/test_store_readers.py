@@ -77,8 +77,8 @@ def db() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def run(code: str, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+def run(code: str, *arguments: object, python: str = sys.executable) -> subprocess.Popen[str]:
+    command = [python, "-c", textwrap.dedent(code), *map(str, arguments)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
