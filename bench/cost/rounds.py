@@ -17,8 +17,8 @@ from bench.cost.workload import Workload
 from bench.processes import Failed
 from bench.report import median
 
-OTHERS: Final = 3
-"""Rounds of the ways that no goal is about: what they add needs no statistics to be seen, and the slow ones take their time."""
+PAIRS: Final = 3
+"""Only each so many rounds, those ways have their turn that no goal is about: what they add is seen without statistics."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ def measured(workload: Workload, ways: Sequence[str], rounds: int, core: int) ->
     others = [way for way in ways if way not in COMPARED]
     order = random.Random(1)
     for number in range(rounds):
-        turns = order.sample(compared, len(compared)) + order.sample(others, len(others) if number < OTHERS else 0)
+        turns = order.sample(compared, len(compared)) + order.sample(others, 0 if number % PAIRS else len(others))
         for turn, way in enumerate(turns, 1):
             where = f"{workload.name}: round {number + 1} of {rounds}, {turn} of {len(turns)}"
             print(f"bench: {where}: {way}", file=sys.stderr, flush=True)

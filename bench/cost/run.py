@@ -21,7 +21,7 @@ from bench.cost.workload import Workload
 from bench.processes import Failed, sample
 from bench.runners import scratch
 
-LIMIT: Final = 10.0
+LIMIT: Final = 12.0
 """Seconds after which a run is cut off: a way that is slower than its traffic would go on for minutes."""
 
 

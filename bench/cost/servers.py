@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -21,16 +20,18 @@ from bench.processes import Failed, run
 
 POOL: Final = 10
 """Connections to a server: a strategy each, up to so many."""
+POSTGRES: Final = "postgres"
+"""The user that PostgreSQL is, where we are root; Debian's package makes it."""
 PATIENCE: Final = 30.0
 """Seconds that a server may take to start, and to end."""
 
 
 @contextlib.contextmanager
-def server(command: Sequence[str | Path], ready: Path, user: str | None = None) -> Iterator[int]:
+def server(command: Sequence[str | Path], ready: Path) -> Iterator[int]:
     """A server that listens once the socket `ready` can be connected to. Raises `Failed` if it does not start."""
     arguments = [str(part) for part in command]
     with (ready.parent / "server.log").open("wb") as log:
-        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=user)
+        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             end = time.monotonic() + PATIENCE
             while not listens(ready):
@@ -39,7 +40,7 @@ def server(command: Sequence[str | Path], ready: Path, user: str | None = None) 
                 time.sleep(0.02)
             yield process.pid
         finally:
-            process.send_signal(signal.SIGINT if user else signal.SIGTERM)
+            process.terminate()
             try:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
@@ -146,21 +147,20 @@ def postgres_missing() -> str | None:
 
 @contextlib.contextmanager
 def postgres_server(job: Job) -> Iterator[int]:
-    """With its defaults: each commit is on the disk before it is acknowledged. It does not run as root: as `postgres` then."""
+    """With its defaults: each commit is on the disk before it is acknowledged. It refuses root."""
     initdb, program = postgres_program("initdb"), postgres_program("postgres")
     assert initdb is not None
     assert program is not None
     folder = job.folder / "postgres"
     folder.mkdir()
-    user = "postgres" if os.getuid() == 0 else None
-    if user:
+    become: list[str] = []
+    if os.getuid() == 0:
+        become = ["setpriv", f"--reuid={POSTGRES}", f"--regid={POSTGRES}", "--init-groups"]
         job.folder.chmod(0o711)
-        shutil.chown(folder, user)
-    subprocess.run(
-        [initdb, "-D", folder / "data", "-U", "bench", "-A", "trust"], user=user, check=True, stdout=subprocess.DEVNULL
-    )
+        shutil.chown(folder, POSTGRES)
+    run([*become, initdb, "-D", folder / "data", "-U", "bench", "-A", "trust"])
     options: list[str | Path] = ["-D", folder / "data", "-k", folder, "-c", "listen_addresses="]
-    with server([program, *options], folder / ".s.PGSQL.5432", user) as pid:
+    with server([*become, program, *options], folder / ".s.PGSQL.5432") as pid:
         yield pid
 
 
