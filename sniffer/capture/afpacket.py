@@ -1,8 +1,8 @@
 """Live capture on Linux: an AF_PACKET socket whose ring (TPACKET_V3) the kernel fills and we read in place.
 
 See packet(7) and Documentation/networking/packet_mmap.rst. The kernel gathers packets in blocks and hands a block over when it
-is full or 40 ms old; we copy its packets out and, when they are safe, give it back. Constants that the socket module lacks are
-from linux/if_packet.h, unless another header is named.
+is full or some 100 ms old; we copy its packets out and, when they are safe, give it back. Constants that the socket module
+lacks are from linux/if_packet.h, unless another header is named.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ BLOCK_BYTES: Final = 1 << 20
 """One block: the largest packet, 512 KiB from segmentation offload, must fit, or the kernel cuts it."""
 RING_BYTES: Final = 64 << 20
 """What may wait while the journal's disk is slow, or the capture process is replaced: a second of 20,000 messages a second and
-their acknowledgements; of less traffic 2.5 seconds, since a block that is handed over before it is full takes its room, too."""
-RETIRE_MILLISECONDS: Final = 40
-"""A block that is not full is handed over after so long."""
+their acknowledgements; of less traffic 6 seconds, since a block that is handed over before it is full takes its room, too."""
+RETIRE: Final = 0.1
+"""Seconds after which a block that is not full is handed over."""
 _BLOCKS_A_READ: Final = 8  # so that the journal gets its share while the ring fills
 _FRAME_BYTES: Final = 2048  # TPACKET_V3 packs packets of any size; the request must name one all the same
 
@@ -77,9 +77,9 @@ class Ring:
     stands. A process that dies with its blocks unreleased leaves them there: one that shares socket and ring by `fork` reads
     them again.
 
-    `program` is a filter for the kernel (`sniffer.capture.bpf`), or None. `promiscuous`: also
-    frames for other hosts, as mirrored ones are. Raises `CaptureError` if the interface does not exist, is down or of an
-    unknown type, or if we may not capture.
+    `program` is a filter for the kernel (`sniffer.capture.bpf`), or None. `retire`: seconds after which a block is handed over
+    that is not full. `promiscuous`: also frames for other hosts, as mirrored ones are. Raises `CaptureError` if the interface
+    does not exist, is down or of an unknown type, or if we may not capture.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Ring:
         interface: str,
         program: Sequence[Instruction] | None = None,
         ring_bytes: int = RING_BYTES,
+        retire: float = RETIRE,
         *,
         promiscuous: bool = True,
     ) -> None:
@@ -104,14 +105,14 @@ class Ring:
         except PermissionError:
             raise _no_privilege(interface) from None
         try:
-            self._ring = self._set_up(program, promiscuous)
+            self._ring = self._set_up(program, promiscuous, retire)
         except OSError as error:
             self._socket.close()
             raise CaptureError(f"{interface}: cannot capture: {error.strerror}") from None
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN | select.POLLERR)
 
-    def _set_up(self, program: Sequence[Instruction] | None, promiscuous: bool) -> mmap.mmap:
+    def _set_up(self, program: Sequence[Instruction] | None, promiscuous: bool, retire: float) -> mmap.mmap:
         sock = self._socket
         sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
         if program is not None:
@@ -125,7 +126,7 @@ class Ring:
                     errno.ENOMEM, "the filter is longer than sysctl net.core.optmem_max allows; name fewer hosts"
                 ) from None
         frames = self._blocks * BLOCK_BYTES // _FRAME_BYTES
-        request = (BLOCK_BYTES, self._blocks, _FRAME_BYTES, frames, RETIRE_MILLISECONDS, 0, 0)
+        request = (BLOCK_BYTES, self._blocks, _FRAME_BYTES, frames, max(1, round(retire * 1000)), 0, 0)
         sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, _RING_REQUEST.pack(*request))
         if not ignore_outgoing(sock, self.interface) and promiscuous:
             index = socket.if_nametoindex(self.interface)

@@ -49,9 +49,10 @@ class Bookmark(NamedTuple):
 class JournalReader:
     """A `PacketSource` over the journal in `folder`, from its oldest segment on.
 
-    `follow`: wait for more until `stop()`; what is there then is still read. `loaded`: so many packets of the journal are in
-    the database already, and that they were deleted meanwhile is no loss. `begin`: where to begin, if not with the oldest
-    segment. `blocks` raises `JournalError` if the folder cannot be read; damaged segments are losses.
+    `follow`: wait for more, for which it looks every `poll_interval` seconds, until `stop()`; what is there then is still read.
+    `loaded`: so many packets of the journal are in the database already, and that they were deleted meanwhile is no loss.
+    `begin`: where to begin, if not with the oldest segment. `blocks` raises `JournalError` if the folder cannot be read;
+    damaged segments are losses.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class JournalReader:
         stop: Callable[[], bool] = lambda: False,
         loaded: int = 0,
         begin: Bookmark | None = None,
+        poll_interval: float = POLL_INTERVAL,
     ) -> None:
         self.name = str(folder)
         """`lo@hostname` once a segment was read."""
@@ -85,6 +87,7 @@ class JournalReader:
         self._packets, self._bytes, self._counted = loaded, 0, True
         self._given_up = 0
         self._loaded = loaded
+        self._poll_interval = poll_interval
         self.bookmark: Bookmark | None = None
         """Of the segment that the latest block is from."""
         if begin is not None:
@@ -118,7 +121,7 @@ class JournalReader:
                 return
             else:
                 yield []
-                time.sleep(POLL_INTERVAL)
+                time.sleep(self._poll_interval)
 
     def _newer(self) -> tuple[int, Path] | None:
         """The segment after the present one."""
@@ -161,7 +164,7 @@ class JournalReader:
                     last_look = not self._follow or self._stop() or self._newer() is not None
                     if not last_look:
                         yield []
-                        time.sleep(POLL_INTERVAL)
+                        time.sleep(self._poll_interval)
                     continue
                 self.bytes_read += used
                 offset += used

@@ -44,18 +44,23 @@ class LiveCapture(Protocol):
 
 
 def open_live(
-    interface: str, hosts: Sequence[str] = (), ports: Sequence[int] = (), ring_bytes: int | None = None
+    interface: str,
+    hosts: Sequence[str] = (),
+    ports: Sequence[int] = (),
+    ring_bytes: int | None = None,
+    retire: float | None = None,
 ) -> LiveCapture:
     """Begin to capture TCP of these hosts and ports (either side), or everything if none are given.
 
-    `ring_bytes`: room for packets that wait, where the system lets us choose. Raises `CaptureError` if the interface cannot be
-    captured, `UsageError` for a host or port that is none.
+    `ring_bytes`: room for packets that wait; `retire`: seconds for which they are gathered; both where the system lets us
+    choose. Raises `CaptureError` if the interface cannot be captured, `UsageError` for a host or port that is none.
     """
     if sys.platform == "linux":
-        from sniffer.capture.afpacket import RING_BYTES, Ring, interface_link_type
+        from sniffer.capture.afpacket import RETIRE, RING_BYTES, Ring, interface_link_type
         from sniffer.capture.bpf import compile_filter
 
-        return Ring(interface, compile_filter(interface_link_type(interface), hosts, ports), ring_bytes or RING_BYTES)
+        program = compile_filter(interface_link_type(interface), hosts, ports)
+        return Ring(interface, program, ring_bytes or RING_BYTES, retire or RETIRE)
     from sniffer.capture.scapy_live import ScapyLive
 
     return ScapyLive(interface, hosts, ports)

@@ -26,7 +26,7 @@ from sniffer.sidecar.process import Ending
 
 UPKEEP_INTERVAL: Final = 1.0
 """Seconds between looks at what comes rarely: kernel drops, the journal's folder, `--journal-sync second`."""
-READ_TIMEOUT: Final = 0.05
+READ_TIMEOUT: Final = 0.1
 """Seconds that the process waits for packets before it looks whether it is to end."""
 RETRY_INTERVAL: Final = 0.2
 """Seconds between tries to write a journal that cannot be written."""

@@ -90,7 +90,13 @@ def load(
         snapshots = Snapshots(journal, identity, settings, pipeline.shared, say)
         resumed = snapshots.latest(loaded, [number for number, _ in segments(journal)])
         pipeline.keep_snapshots(snapshots, resumed)
-        reader = JournalReader(journal, stop=stopping, loaded=loaded, begin=resumed.bookmark if resumed else None)
+        reader = JournalReader(
+            journal,
+            stop=stopping,
+            loaded=loaded,
+            begin=resumed.bookmark if resumed else None,
+            poll_interval=settings.gather_interval,
+        )
         send(READY)
         return pipeline.run(reader, watch)
     finally:

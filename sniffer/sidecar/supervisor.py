@@ -48,7 +48,7 @@ def record(settings: Settings, interfaces: list[str], *, user: str | None) -> Su
     sources: list[LiveCapture] = []
     with contextlib.ExitStack() as stack:
         for interface in interfaces:
-            sources.append(open_live(interface, hosts, settings.ports, settings.ring_bytes))
+            sources.append(open_live(interface, hosts, settings.ports, settings.ring_bytes, settings.gather_interval))
             stack.callback(sources[-1].close)
         if settings.journal is None:
             make_folder(journal, settings.db, owner)

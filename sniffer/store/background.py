@@ -47,7 +47,7 @@ class BackgroundStore:
         self._settle(WAITING)
         if self._waiting:
             return None
-        return self._thread.submit(self._store.watch).result()
+        return self._store.watch()  # the thread is idle, and waking it would cost more than the look
 
     def remove(self, capture_id: str) -> None:
         """As `Store.remove`."""
