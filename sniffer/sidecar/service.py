@@ -48,7 +48,7 @@ NoNewPrivileges=yes
 ProtectSystem=strict
 ReadWritePaths={writable}
 ProtectHome={home}
-PrivateTmp=yes
+PrivateTmp={tmp}
 PrivateDevices=yes
 ProtectClock=yes
 ProtectControlGroups=yes
@@ -76,8 +76,9 @@ def unit(settings: Settings, interfaces: Sequence[str], user: str) -> str:
         raise UsageError(f"--user {user}: is no name of a system user")
     db = settings.db.absolute()
     journal = settings.journal.absolute() if settings.journal else None
+    keylogs = [path.absolute() for path in settings.keylog]
     call = [_program(), "record", *(part for name in interfaces for part in ("-i", name)), "--db", str(db)]
-    for option, values in (("--host", settings.hosts), ("--port", settings.ports), ("--keylog", settings.keylog)):
+    for option, values in (("--host", settings.hosts), ("--port", settings.ports), ("--keylog", keylogs)):
         call += [part for value in values for part in (option, str(value))]
     if journal:
         call += ["--journal", str(journal)]
@@ -86,7 +87,8 @@ def unit(settings: Settings, interfaces: Sequence[str], user: str) -> str:
     if settings.metrics_port:
         call += ["--metrics-port", str(settings.metrics_port)]
     writable = [db.parent, *([journal] if journal else [])]
-    reads_home = any(path.is_relative_to("/home") or path.is_relative_to("/root") for path in (*writable, Path(_program())))
+    # What must not be hidden from it: the interpreter of an environment, too, may stand in a home folder (pyenv, uv).
+    needed = (*writable, *keylogs, Path(_program()), Path(sys.executable).resolve())
     return _UNIT.format(
         interfaces=", ".join(_plain(name) for name in interfaces),
         user=user,
@@ -94,8 +96,13 @@ def unit(settings: Settings, interfaces: Sequence[str], user: str) -> str:
         folder=_plain(str(db.parent)),
         writable=" ".join(_word(str(path)) for path in writable),
         command=" ".join(_word(part) for part in call),
-        home="read-only" if reads_home else "yes",
+        home="read-only" if _any_in(needed, "/home", "/root", "/run/user") else "yes",
+        tmp="no" if _any_in(needed, "/tmp", "/var/tmp") else "yes",
     )
+
+
+def _any_in(paths: Sequence[Path], *folders: str) -> bool:
+    return any(path.is_relative_to(folder) for path in paths for folder in folders)
 
 
 def _program() -> str:

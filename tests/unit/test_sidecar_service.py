@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -54,6 +55,33 @@ def test_what_the_unit_says() -> None:
         "Type=notify",
     ):
         assert f"\n{line}\n" in text
+
+
+def test_what_it_needs_is_not_hidden_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/opt/sniffer/bin/python")
+    monkeypatch.setattr(sys, "argv", ["/opt/sniffer/bin/sniffer"])
+    for settings, home, tmp in (
+        (Settings(db=Path("/data/o.duckdb")), "yes", "yes"),
+        (Settings(db=Path("/home/trader/o.duckdb")), "read-only", "yes"),
+        (Settings(db=Path("/data/o.duckdb"), keylog=(Path("/root/keys"),)), "read-only", "yes"),
+        (Settings(db=Path("/tmp/o.duckdb")), "yes", "no"),
+        (Settings(db=Path("/data/o.duckdb"), journal=Path("/var/tmp/journal")), "yes", "no"),
+    ):
+        text = unit(settings, ["lo"], "trader")
+        assert f"\nProtectHome={home}\n" in text
+        assert f"\nPrivateTmp={tmp}\n" in text
+
+
+def test_an_interpreter_in_a_home_folder_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "python").symlink_to("/root/.local/share/python3")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert "\nProtectHome=read-only\n" in unit(Settings(db=Path("/data/o.duckdb")), ["lo"], "trader")
+
+
+def test_paths_do_not_depend_on_where_the_unit_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = unit(Settings(db=Path("o.duckdb"), keylog=(Path("keys"),)), ["lo"], "trader")
+    assert f"--db {tmp_path}/o.duckdb --keylog {tmp_path}/keys\n" in text
 
 
 @pytest.mark.parametrize("user", ["", "a b", "x\ny", "-root"])
