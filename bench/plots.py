@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bench import growth, history, idle, latency, speed, tools
+from bench.cost import plot as cost
 from bench.processes import Failed
 from bench.report import RESULTS, median, ratios
 
@@ -179,6 +180,8 @@ PLOTS: Final[dict[str, tuple[str, Callable[[Axes, dict[str, Any]], None]]]] = {
     "replay-tshark": ("Replay", _against_tshark),
     "replay-floor": ("Replay", _against_floor),
     "tools": ("Other tools", _tools),
+    "cost-full-speed": ("Cost", cost.full),
+    "cost-assets": ("Cost", cost.assets),
     "growth": ("Growth", _growth),
     "history": ("History", _history),
     "live": ("Live", _live),
