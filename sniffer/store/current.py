@@ -57,10 +57,10 @@ class Current:
         latest = {one.connection_id: one for one in rows}
         if not latest:
             return
-        given = to_arrow("connections", self._schemas["connections"], list(latest.values()))
+        given = to_arrow("connections", self._schemas["connections"], list(latest.values()), number)
         ids = list(latest)
         connection.execute("DELETE FROM _sniffer.connections WHERE connection_id IN (SELECT unnest(?))", [ids])
-        insert(connection, "connections", given, number)
+        insert(connection, "_sniffer.connections", given)
         until = self._sealed_until
         if until is not None and any(one.opened_at <= until and one.connection_id not in self._strategies for one in rows):
             connection.execute(
@@ -91,8 +91,8 @@ class Current:
             if (batch := book.sealed_batch.pop(key, None)) is not None:
                 connection.execute("INSERT INTO _sniffer.superseded VALUES ('orders', ?, ?)", [key, batch])
         if book.changed:
-            changed = to_arrow("orders", self._schemas["orders"], [row(order) for order in book.changed.values()])
-            insert(connection, "orders", changed, number)
+            changed = to_arrow("orders", self._schemas["orders"], [row(order) for order in book.changed.values()], number)
+            insert(connection, "_sniffer.orders", changed)
         count = len(book.changed)
         book.changed.clear()
         book.dropped.clear()

@@ -118,7 +118,7 @@ def fold_again(connection: duckdb.DuckDBPyConnection, schemas: dict[str, pa.Sche
     while rows := found.fetchmany(_FETCH):
         book.fold((OrderEvent(*values) for values in rows), strategies)
     if book.changed:
-        orders = to_arrow("orders", schemas["orders"], [row(order) for order in book.changed.values()])
-        insert(connection, "orders", orders, number)
+        orders = to_arrow("orders", schemas["orders"], [row(order) for order in book.changed.values()], number)
+        insert(connection, "_sniffer.orders", orders)
     connection.execute("UPDATE _sniffer.state SET next_key = ?", [book.next_key])
     connection.execute("DROP TABLE temp.ids; DROP TABLE temp.touched")

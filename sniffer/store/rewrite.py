@@ -19,7 +19,7 @@ from sniffer.model import FillEvent, Loss, MessageRow, OrderEvent
 from sniffer.store.history import make_views, sealed_rows
 from sniffer.store.interrupts import uninterrupted
 from sniffer.store.removal import fold_again, remove, touch
-from sniffer.store.rows import exact, to_arrow
+from sniffer.store.rows import exact, insert, to_arrow
 from sniffer.store.sealed import Sealed
 
 _FETCH: Final = 5_000
@@ -228,10 +228,8 @@ class Rewrite:
         fold_again(connection, self._schemas)
 
     def _insert(self, table: str, rows: Sequence[tuple[tuple[object, ...], int]]) -> None:
-        """DuckDB finds `given` by its name in this frame."""
-        given = to_arrow(table, self._schemas[table], [row for row, _ in rows])
-        given = given.append_column("batch", pa.array([batch for _, batch in rows], pa.int64()))
-        self._connection.execute(f"INSERT INTO temp.new_{table} FROM given")
+        given = to_arrow(table, self._schemas[table], [row for row, _ in rows], [batch for _, batch in rows])
+        insert(self._connection, f"temp.new_{table}", given)
 
     def _all(self, table: str) -> str:
         """SQL for a table's rows, recent and sealed, with `batch`."""

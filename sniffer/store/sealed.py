@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+import pyarrow as pa
 
 from sniffer.store.book import SETTLED
 from sniffer.store.files import Files
@@ -56,10 +57,11 @@ class Sealed:
         """Listed files that are not there."""
         return [path for path in map(Path, listed(connection, self._files.folder)) if not path.is_file()]
 
-    def seal(self, connection: duckdb.DuckDBPyConnection, newest: int) -> set[int]:
+    def seal(self, connection: duckdb.DuckDBPyConnection, newest: int, pending: dict[str, pa.Table]) -> set[int]:
         """Move recent rows into files, inside a transaction; `make_views` is to follow. The keys of moved orders are returned.
 
-        `newest` is the latest wire time (ns): connections and orders that closed within `SETTLED` of it stay.
+        `newest` is the latest wire time (ns): connections and orders that closed within `SETTLED` of it stay. `pending`: rows
+        that go with those of the tables, and never were in them.
         """
         settled = f"make_timestamp_ns({newest - SETTLED})"
         idle = f"SELECT key FROM _sniffer.orders WHERE is_open IS NOT false ORDER BY updated_at DESC, key OFFSET {OPEN_ORDERS}"
@@ -70,7 +72,14 @@ class Sealed:
         orders = {key for (key,) in connection.execute(f"SELECT key FROM _sniffer.orders WHERE {which['orders']}").fetchall()}
         for table in _TIME:
             where = which.get(table, "true")
-            self._write(connection, table, f"SELECT * FROM _sniffer.{table} WHERE {where}")
+            select = f"SELECT * FROM _sniffer.{table} WHERE {where}"
+            if table in pending:
+                connection.register("pending", pending[table])
+                select += " UNION ALL SELECT * FROM pending"
+            try:
+                self._write(connection, table, select)
+            finally:
+                connection.unregister("pending")
             connection.execute(f"DELETE FROM _sniffer.{table} WHERE {where}")
             self._merge(connection, table)
         return orders

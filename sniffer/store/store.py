@@ -1,7 +1,7 @@
-"""The writer of a database: appends batches to a private file and publishes copies of it.
+"""The writer of a database: gathers batches, brings them into a private file, and publishes copies of that.
 
-What a batch brings and the position that it brings the loader to are one transaction, and a publish is one rename: a reader
-never sees rows without their position, nor a position without its rows.
+What a batch brings and the position that it brings the loader to go there in one transaction, and a publish is one rename: a
+reader never sees rows without their position, nor a position without its rows.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from sniffer.store.current import Current
 from sniffer.store.files import Files
 from sniffer.store.history import make_views
 from sniffer.store.interrupts import uninterrupted
+from sniffer.store.pending import Pending
 from sniffer.store.private import Private
 from sniffer.store.removal import remove_capture, withdraw
 from sniffer.store.rewrite import Rewrite, Rewritten
-from sniffer.store.rows import insert, schemas, to_arrow
+from sniffer.store.rows import insert, schemas
 from sniffer.store.schema import EVENTS, check_current, check_ours, create, make_fixed_views
 from sniffer.store.sealed import BYTES, ROWS, Sealed
 
@@ -45,12 +46,16 @@ class Store:
         self._changed = False
         self._found: str | None = None
         self._number = 0  # of the latest append
+        self._filed = 0  # of the latest one that is in the private file
         self._newest = 0  # wire time (ns) of the newest row
-        self._rows = 0  # that are not sealed yet, and about how many bytes they are
+        self._rows = 0  # in the file itself that are not sealed yet, and about how many bytes they are
         self._bytes = 0
+        self._stale_views = False  # files were sealed since the views were made
         self._gone = False  # rows that had been appended, and nobody knows yet
         self._positions: dict[str, Position] = {}
+        self._moved_by: dict[str, int] = {}  # the append that brought a capture to its position
         self._schemas: dict[str, pa.Schema] = {}
+        self._pending: Pending
         self._sealed: Sealed
         self._current: Current
         self._private = Private(self._files)
@@ -87,51 +92,28 @@ class Store:
 
     @uninterrupted()
     def append(self, batch: Batch, position: Position) -> None:
-        """Add `batch` and move to `position`, in one transaction. Readers see it, and it is durable, after `publish`.
+        """Add `batch` and move to `position`, both or neither. Readers see it, and it is durable, after `publish`.
 
         A `complete` position: the batch holds what only the capture's end brings forth. A further append takes its events back.
         """
+        with self._private.errors():
+            self._attach()
+        before = self._positions.get(position.capture_id)
+        goes_on = before is not None and before.complete
+        # What is taken back is to be found in the file; and what could not be sealed has to be there before more is taken.
+        if self._pending and (goes_on or self._is_full()):
+            with self._transaction():
+                pass
         number = self._number + 1
-        rows = {table: getattr(batch, table) for table in EVENTS}
-        arrow = {table: to_arrow(table, self._schemas[table], values) for table, values in rows.items() if values}
-        times = [one.captured_at for table, values in rows.items() if table != "losses" for one in values]
-        with self._transaction() as connection:
-            if self._number == number:  # the same append before, whose commit failed after all was on disk
-                return
-            newest = max(self._newest, max(times, default=0))
-            before = self._positions.get(position.capture_id)
-            if before is not None and before.complete:
-                self._withdraw(connection, position.capture_id)
-            for table, values in arrow.items():
-                insert(connection, table, values, number)
-            if batch.capture is not None:
-                connection.execute("DELETE FROM _sniffer.captures WHERE capture_id = ?", [batch.capture.capture_id])
-                connection.execute(
-                    "INSERT INTO _sniffer.captures VALUES (?, ?, make_timestamp_ns(?), make_timestamp_ns(?), ?, ?, ?, ?)",
-                    [*batch.capture, number],
-                )
-            self._current.put_connections(connection, batch.connections, number)
-            orders = self._current.put_orders(connection, batch.order_events, number)
-            if before is not None and before.fingerprint == position.fingerprint:
-                connection.execute(
-                    "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ?, keyless = ?, batch = ? "
-                    "WHERE capture_id = ?",
-                    [position.packets, position.complete, position.ticked, position.keyless, number, position.capture_id],
-                )
-            else:
-                connection.execute("DELETE FROM _sniffer.position WHERE capture_id = ?", [position.capture_id])
-                connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?, ?, ?, ?)", [*position, number])
-            connection.execute(
-                "UPDATE _sniffer.state SET batch = ?, next_key = ?, newest = make_timestamp_ns(?)",
-                [number, self._current.book.next_key, newest or None],
-            )
-        self._number, self._newest = number, newest
-        self._positions[position.capture_id] = position
+        self._pending.add(batch, position, number)
+        if goes_on:
+            self._pending.withdrawn = self._moved_by[position.capture_id]
+        self._number = number
+        self._positions[position.capture_id], self._moved_by[position.capture_id] = position, number
+        times = [one.captured_at for rows in (batch.messages, batch.order_events, batch.fill_events) for one in rows]
+        self._newest = max(self._newest, max(times, default=0))
         self._changed = True
-        self._current.book.leave(newest)
-        self._rows += sum(map(len, rows.values())) + len(batch.connections) + orders
-        self._bytes += sum(values.nbytes for values in arrow.values())
-        if self._rows >= ROWS or self._bytes >= BYTES:
+        if self._is_full():
             with contextlib.suppress(StoreError):  # the append itself is done; the next publish will say what is wrong
                 self._seal()
 
@@ -207,6 +189,7 @@ class Store:
         folder = str(self._files.folder)
         moved = connection.execute("SELECT folder FROM _sniffer.state").fetchall() != [(folder,)]
         self._schemas = schemas(connection)
+        self._pending = Pending(self._schemas)
         self._sealed = Sealed(self._files)
         if missing := self._sealed.missing(connection):
             raise StoreError(
@@ -226,35 +209,33 @@ class Store:
     def _load(self) -> None:
         """Learn what stands in the attached file."""
         connection = self._private.connection
-        self._number, self._newest = connection.execute(
+        self._filed, self._newest = connection.execute(
             "SELECT batch, coalesce(epoch_ns(newest), 0) FROM _sniffer.state"
         ).fetchall()[0]
+        self._number = self._filed
         stored = connection.execute(
-            "SELECT capture_id, packets, complete, fingerprint, ticked, keyless FROM _sniffer.position"
+            "SELECT capture_id, packets, complete, fingerprint, ticked, keyless, batch FROM _sniffer.position"
         ).fetchall()
         self._positions = {
             one: Position(one, packets, complete, tuple(digests), ticked, tuple(keyless))
-            for one, packets, complete, digests, ticked, keyless in stored
+            for one, packets, complete, digests, ticked, keyless, _ in stored
         }
+        self._moved_by = {one: number for one, *_, number in stored}
         counts = " + ".join(f"(SELECT count(*) FROM _sniffer.{table})" for table in EVENTS)
         self._rows = connection.execute(f"SELECT {counts}").fetchall()[0][0]
         self._current = Current(connection, self._files.folder, self._schemas)
 
-    def _withdraw(self, connection: duckdb.DuckDBPyConnection, capture_id: str) -> None:
-        """The capture goes on: take back what its end brought forth, which its last append holds."""
-        last = connection.execute("SELECT batch FROM _sniffer.position WHERE capture_id = ?", [capture_id]).fetchall()[0][0]
-        withdraw(connection, self._sealed, self._files.folder, self._schemas, last)
-        self._load()
+    def _is_full(self) -> bool:
+        return self._rows + self._pending.rows >= ROWS or self._bytes + self._pending.bytes >= BYTES
 
     def _seal(self) -> None:
-        with self._transaction() as connection:
-            orders = self._sealed.seal(connection, self._newest)
-            make_views(connection, self._files.folder, self._schemas)
-        with self._private.errors():
-            self._private.checkpoint()  # else DuckDB holds on to the rows that went: 8 MB more memory at each seal
+        with self._transaction(with_events=False) as connection:
+            orders = self._sealed.seal(connection, self._newest, self._pending.events())
+        self._stale_views = True
         self._current.book.let_go(orders)
-        self._current.reload_connections(self._private.connection)
-        self._sealed.sweep(self._private.connection)
+        with self._private.errors():
+            self._current.reload_connections(self._private.connection)
+            self._sealed.sweep(self._private.connection)
         self._rows = self._bytes = 0
         self._changed = True
 
@@ -262,12 +243,15 @@ class Store:
         problem = None
         with self._private.errors():
             self._attach()
-            if self._rows >= ROWS or self._bytes >= BYTES:
+            if self._is_full():
                 try:
                     self._seal()
                 except StoreError as error:  # the rows stay where they are; publish them all the same
                     problem = error
-                    self._attach()
+            if self._pending or self._stale_views:
+                with self._transaction():
+                    pass
+            self._attach()
             self._private.checkpoint()
             self._found = self._files.publish(live=self._live) or self._found
         self._changed = False
@@ -283,14 +267,50 @@ class Store:
         """Attach the file, and after an error learn anew what stands in it."""
         self._private.attach()
         if self._private.failed:
-            known = self._number
+            filed, newest = self._filed, self._newest
             self._load()
-            self._gone = self._gone or self._number < known
+            if self._filed < filed:
+                self._gone = True
+            if self._filed != filed:  # less: what is pending belongs behind what is gone; more: the failed commit was one
+                self._pending = Pending(self._schemas)
+            if self._pending:
+                self._number, self._newest = self._pending.number, newest
+                self._positions.update((one, position) for one, (position, _) in self._pending.positions.items())
+                self._moved_by.update((one, number) for one, (_, number) in self._pending.positions.items())
             self._private.failed = False
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, *, with_events: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A transaction that begins by bringing in what is pending; its events too, unless the caller seals them."""
         with self._private.errors():
             self._attach()
             with self._private.transaction() as connection:
+                if self._stale_views and with_events:
+                    make_views(connection, self._files.folder, self._schemas)
+                if self._pending:
+                    self._bring_in(connection, with_events)
                 yield connection
+            self._stale_views = self._stale_views and not with_events
+            if self._pending:
+                if with_events:
+                    self._rows, self._bytes = self._rows + self._pending.rows, self._bytes + self._pending.bytes
+                self._filed = self._pending.number
+                self._pending = Pending(self._schemas)
+                self._current.book.leave(self._newest)
+
+    def _bring_in(self, connection: duckdb.DuckDBPyConnection, with_events: bool) -> None:
+        """What is pending, into the attached file."""
+        pending = self._pending
+        if pending.withdrawn:
+            withdraw(connection, self._sealed, self._files.folder, self._schemas, pending.withdrawn)
+            self._current = Current(connection, self._files.folder, self._schemas)
+        if with_events:
+            for table, given in pending.events().items():
+                insert(connection, f"_sniffer.{table}", given)
+        pending.put_state(connection)
+        self._current.put_connections(connection, list(pending.connections.values()), pending.number)
+        self._rows += self._current.put_orders(connection, pending.order_events, pending.number)
+        connection.execute(
+            "UPDATE _sniffer.state SET batch = ?, next_key = ?, newest = make_timestamp_ns(?)",
+            [pending.number, self._current.book.next_key, self._newest or None],
+        )
