@@ -182,6 +182,10 @@ class Engine:
         if segment is None:
             return
         entry = self._flows.get(segment.flow)
+        if entry is None and (overdue := self._openings.overdue(segment, reversed_flow(segment.flow))):
+            for turn in overdue:
+                self._segment(turn)
+            entry = self._flows.get(segment.flow)
         if entry is not None and entry[2] is not None and segment.flags & SYN and self._is_another(segment, entry[2]):
             self._end(entry[2][2], segment.time, "its addresses and ports were used again")
             entry = None

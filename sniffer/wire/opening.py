@@ -33,15 +33,22 @@ class Openings:
         self._openings: dict[bytes, _Opening] = {}  # oldest first, by the flow of the first segment
         self._bytes = 0
 
+    def overdue(self, segment: Segment, reverse: bytes) -> list[Segment]:
+        """What has waited long enough when `segment` of the same flow comes, and has its turn before it.
+
+        `reverse` is the flow of the other direction.
+        """
+        key = segment.flow if segment.flow in self._openings else reverse
+        opening = self._openings.get(key)
+        return self._close(key) if opening is not None and segment.time - opening.since >= self._limits.gap_wait else []
+
     def add(self, segment: Segment, reverse: bytes) -> list[Segment]:
-        """Hold a segment; `reverse` is the flow of the other direction. What has its turn now, in the order to read it."""
+        """Hold a segment before which nothing is `overdue`. What has its turn now, in the order to read it."""
         key = segment.flow if segment.flow in self._openings else reverse
         opening = self._openings.get(key)
         if opening is None:
             key, opening = segment.flow, _Opening(segment.time)
             self._openings[key] = opening
-        elif segment.time - opening.since >= self._limits.gap_wait:
-            return [*self._close(key), segment]
         size = _SEGMENT_BYTES + len(segment.payload)
         opening.segments.append(segment)
         opening.bytes += size

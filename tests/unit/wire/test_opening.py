@@ -40,6 +40,20 @@ def test_the_blocks_do_not_matter() -> None:
         assert sorted(other.losses, key=str) == sorted(first.losses, key=str)
 
 
+@pytest.mark.parametrize("block", [1, 1000])
+def test_ports_that_are_used_again_behind_what_has_waited_long_enough(block: int) -> None:
+    old, other, new = Flow(), Flow((b"\x0a\0\0\2", 50_000)), Flow(numbers=(9_000, 70_000))
+    old.data("client", b"joined in the middle")
+    other.time = old.time + 250 * MILLISECOND  # time goes on: block by block the old one is opened here
+    other.open()
+    new.time = other.time
+    new.open()
+    engine, packets = Engine("test"), old.packets() + other.packets() + new.packets()
+    closed = [connection for at in range(0, len(packets), block) for connection in engine.feed(packets[at : at + block]).closed]
+    closed += engine.finish().closed
+    assert [connection.opened_at for connection in closed] == [flow.sent[0].time for flow in (old, other, new)]
+
+
 def test_without_a_syn_it_waits_as_long_as_queues_reorder() -> None:
     flow = Flow()
     flow.time = SECOND // 2
