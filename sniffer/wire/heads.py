@@ -92,7 +92,9 @@ def _checksums(words: Array, heads: Array, begin: Array, end: Array) -> Array:
     length = (end - _TCP_AT).astype(np.uint32)
     pseudo = heads[:, _SOURCE : _SOURCE + 4].sum(axis=1, dtype=np.uint32) + length + np.uint32(_TCP)
     checksum = heads[:, _CHECKSUM].astype(np.uint32)
-    bare = (pseudo % 65535 == checksum % 65535) & (checksum != 0)
+    bare: Array = (pseudo % 65535 == checksum % 65535) & (checksum != 0)
+    if bare.all():  # as on loopback
+        return bare
     running = words.cumsum(dtype=np.uint32)
     last = begin + (end >> 1)
     total = running[last - 1] - running[begin + _SOURCE - 1]
