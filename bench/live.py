@@ -9,7 +9,7 @@ from typing import Final
 from bench.generator import CONNECTIONS
 from bench.options import Options
 from bench.processes import Failed, sample
-from bench.recording import Generator, Sent, kernel_drops, may_capture, not_measured, recorder
+from bench.recording import PATIENCE, Generator, Sent, kernel_drops, may_capture, not_measured, recorder
 from bench.report import Figure, load, megabytes
 from bench.runners import check, scratch
 
@@ -122,7 +122,7 @@ def _trial(rate: int, seconds: float) -> Trial:
             sent = generator.finish()
             after = sample(recording.process.pid)
             stopping = time.monotonic()
-            recording.stop(120.0)
+            recording.stop(PATIENCE)
             end = time.monotonic() - stopping
             cpu = recording.cpu - before.cpu
         lost = ""

@@ -67,6 +67,11 @@ def _bars(axes: Axes, groups: list[str], series: dict[str, list[float]]) -> None
     axes.set_xticks(range(len(groups)), groups)
 
 
+def _legend(axes: Axes) -> None:
+    """Below, in rows of two."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False, fontsize="small")
+
+
 def _speed(axes: Axes, figure: dict[str, Any], above: str, below: str) -> None:
     series = {}
     for connections, share in speed.SHAPES:
@@ -74,7 +79,7 @@ def _speed(axes: Axes, figure: dict[str, Any], above: str, below: str) -> None:
         cells = [figure.get(speed.label(kind, (connections, share))) for kind in speed.KINDS]
         series[shape] = [median(ratios(cell[above], cell[below])) if cell and cell[above] else 0.0 for cell in cells]
     _bars(axes, list(speed.KINDS), series)
-    axes.legend(frameon=False, fontsize="small")
+    _legend(axes)
 
 
 def _against_tshark(axes: Axes, figure: dict[str, Any]) -> None:
@@ -109,14 +114,17 @@ def _growth(axes: Axes, figure: dict[str, Any]) -> None:
     sizes = sorted(int(name) for name in figure if name.isdigit())
     first, *sizes = sizes
     cpu = {size: median([run["cpu"] for run in figure[str(size)]]) for size in (first, *sizes)}
-    axes.plot(sizes, [1e6 * (cpu[size] - cpu[first]) / (size - first) for size in sizes], "o-", label="CPU a message, us")
-    peaks = [max(run["peak_rss"] for run in figure[str(size)]) / 1e6 for size in sizes]
-    axes.plot(sizes, peaks, "s-", label="peak resident memory, MB")
+    each = [(cpu[size] - cpu[first]) / (size - first) for size in sizes]
+    peaks = [max(run["peak_rss"] for run in figure[str(size)]) for size in sizes]
+    for values, what in ((each, f"CPU a message (1: {each[0] * 1e6:.1f} us)"), (peaks, f"memory (1: {peaks[0] / 1e6:.0f} MB)")):
+        axes.plot(sizes, ratios(values, [values[0]] * len(values)), "o-", label=what)
+    axes.axhline(growth.SLOWER, **_GOAL)
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("messages")
-    axes.legend(frameon=False)
-    axes.set_title(f"Growth (goal: flat; at most {growth.SLOWER} times the time of a message)")
+    axes.set_ylabel("times that of the smallest capture")
+    _legend(axes)
+    axes.set_title(f"Growth (goal: at most {growth.SLOWER} times the CPU time a message)")
 
 
 def _history(axes: Axes, figure: dict[str, Any]) -> None:
@@ -129,7 +137,7 @@ def _history(axes: Axes, figure: dict[str, Any]) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("rows of history")
     axes.set_ylabel("ms")
-    axes.legend(frameon=False)
+    _legend(axes)
     axes.set_title(f"A publish, and a monitor's queries (goal: queries under {1000 * history.QUERY:g} ms, publishes flat)")
 
 
@@ -144,7 +152,7 @@ def _live(axes: Axes, figure: dict[str, Any]) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("messages a second, asked for")
     axes.set_ylabel("sent")
-    axes.legend(frameon=False)
+    _legend(axes)
     axes.set_title("Live capture on loopback, generator and recording on the same two cores")
 
 
@@ -158,7 +166,7 @@ def _latency(axes: Axes, figure: dict[str, Any]) -> None:
     axes.set_ylim(0, 101)
     axes.set_xlabel("seconds from the wire to a reader")
     axes.set_ylabel("% of the order events")
-    axes.legend(frameon=False)
+    _legend(axes)
     axes.set_title("Wire to queryable")
 
 
@@ -172,7 +180,7 @@ def _idle(axes: Axes, figure: dict[str, Any]) -> None:
     for place, name in enumerate(names):
         axes.hlines(idle.GOALS[name], place - 0.3, place + 0.3, **_GOAL)
     axes.set_ylabel("% of a core")
-    axes.legend(frameon=False)
+    _legend(axes)
     axes.set_title(f"A recording of {idle.ORDERS} orders a second (goals dashed)")
 
 

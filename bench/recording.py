@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
@@ -17,6 +18,9 @@ from bench.messages import Truth
 from bench.processes import Background, Failed
 from bench.report import Figure
 from bench.runners import SNIFFER
+
+PATIENCE: Final = 600.0
+"""Seconds that a recording may take to decode what it has in its journal when it is told to end."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench.captures import Capture, Workload, capture
 from bench.options import Options
 from bench.processes import Failed, run, sample
-from bench.recording import kernel_drops, may_capture, not_measured, recorder
+from bench.recording import PATIENCE, kernel_drops, may_capture, not_measured, recorder
 from bench.report import Figure, load, megabytes
 from bench.runners import check, scratch
 
@@ -60,7 +60,7 @@ def _replayed(made: Capture, rate: int, here: str, there: str) -> tuple[list[str
             said = run([*replaying, f"--pps={round(rate * PACKETS)}", made.path]).output
             stopping = time.monotonic()
             pss = sample(recording.process.pid).pss
-            recording.stop(120.0)
+            recording.stop(PATIENCE)
             end = time.monotonic() - stopping
             cpu = recording.cpu - before.cpu
         taken = re.search(r"sent in ([\d.]+) seconds", said)
