@@ -15,6 +15,7 @@ import time
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
+from bench.cost.cores import ahead_of_others
 from bench.cost.job import Job
 from bench.cost.times import Times
 from strategies.tls import make_identity, server_context
@@ -64,6 +65,7 @@ def accepted(listener: socket.socket, context: ssl.SSLContext | None) -> socket.
 
 
 if __name__ == "__main__":
+    ahead_of_others()
     try:
         main(Job.read(sys.argv[1]))
     except (BrokenPipeError, ConnectionResetError):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench.cost.rounds import PAIRS, Runs, measured, two_cores
+from bench.cost.cores import two_cores
+from bench.cost.rounds import PAIRS, Runs, measured
 from bench.cost.run import LIMIT, Outcome
 from bench.cost.statistics import QUANTILES, interval, percentiles
 from bench.cost.ways import BASES, NOTHING, QUICK, SIDECAR, SIDECAR_TLS, WAYS

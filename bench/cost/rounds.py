@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,10 +12,9 @@ from bench.cost.run import Outcome, measure
 from bench.cost.statistics import quantiles
 from bench.cost.ways import COMPARED
 from bench.cost.workload import Workload
-from bench.processes import Failed
 from bench.report import median
 
-PAIRS: Final = 3
+PAIRS: Final = 5
 """Only each so many rounds, those ways have their turn that no goal is about: what they add is seen without statistics."""
 
 
@@ -44,19 +41,6 @@ class Runs:
     def beyond(self, base: Runs, quantile: str) -> list[float]:
         """What this way has more than `base` in the same round, in microseconds, round by round."""
         return [found[quantile] - base.quantiles[number][quantile] for number, found in self.quantiles.items()]
-
-
-@contextmanager
-def two_cores() -> Iterator[int]:
-    """The core of the strategy; this process stays on another, and so does all else that it starts. Raises `Failed`."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise Failed("two cores are needed: the strategy takes one of its own")
-    os.sched_setaffinity(0, cores[:1])
-    try:
-        yield cores[-1]
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 def measured(workload: Workload, ways: Sequence[str], rounds: int, core: int) -> dict[str, Runs]:

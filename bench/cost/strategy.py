@@ -16,6 +16,7 @@ import time
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from bench.cost.cores import ahead_of_others
 from bench.cost.job import Job
 from bench.cost.saving import Save
 from bench.cost.times import Times
@@ -71,4 +72,5 @@ async def follow(connection: ClientConnection, save: Save, done: memoryview[int]
 if __name__ == "__main__":
     told = Job.read(sys.argv[1])
     os.sched_setaffinity(0, {told.core})
+    ahead_of_others()
     asyncio.run(main(told))

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.cost import run
+from bench.cost.cores import two_cores
 from bench.cost.figure import verdict
 from bench.cost.job import Job
-from bench.cost.rounds import Runs, two_cores
+from bench.cost.rounds import Runs
 from bench.cost.run import Outcome, measure
 from bench.cost.statistics import interval, quantiles
 from bench.cost.ways import BASES, COMPARED, NOTHING, QUICK, SIDECAR, WAYS
