@@ -58,13 +58,17 @@ class Figures:
         """As of the target."""
         self._target.remove(capture_id)
 
+    @property
+    def stored_packets(self) -> int:
+        """Packets of the journal that are in the database, or on their way there; 0 where nothing was appended yet."""
+        return self._position.packets if self._position else 0
+
     def record(self, packets: int, latest: int | None) -> dict[str, Any]:
         """The figures: `packets` of the journal were decoded, the latest of this wire time (ns)."""
         told = [self._unreadable[key] for key in list(self._unreadable)[-_TOLD:]]
         return {
             "packets": packets,
             "latest": latest,
-            "stored_packets": self._position.packets if self._position else None,
             "published": self._published,
             "lost_today": self._lost,
             "unreadable": len(self._unreadable),

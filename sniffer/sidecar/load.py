@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import pwd
 import time
 from collections.abc import Callable
@@ -40,9 +41,13 @@ def load(
     owner: pwd.struct_passwd | None,
     mount: Mount,
     board: Board,
+    stored: ctypes.c_uint64,
     say: Log,
 ) -> Summary:
-    """The load process: journal to database, as long as the file system of that is mounted (`mount`)."""
+    """The load process: journal to database, as long as the file system of that is mounted (`mount`).
+
+    `stored`: shared with the supervisor, who reads there how many packets are in the database.
+    """
     # Here, since the other processes need none of it, and before another user may be kept from Python's own files.
     from sniffer.store import read
     from sniffer.store.background import BackgroundStore
@@ -63,6 +68,7 @@ def load(
 
     def watch(*_: object) -> None:
         nonlocal watched, posted
+        stored.value = figures.stored_packets
         now = time.monotonic()
         if now - watched >= WATCH_INTERVAL:
             watched = now

@@ -7,11 +7,13 @@ them dies is replaced and goes on. It parses nothing that comes from the network
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing.connection
 import os
 import pwd
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from typing import Final
 
@@ -88,6 +90,8 @@ class _Supervisor:
         self._settings, self._journal, self._owner, self._ending = settings, journal, owner, ending
         self._sources, self._writer = sources, writer
         self._boards = {"marks": marks, "supervisor": Board(), "capture": Board(), "load": Board(16 << 10)}
+        # A number, not a board: nothing that the load process writes is to be parsed here.
+        self._stored = RawValue(ctypes.c_uint64)
         self._channel = Channel()
         self._hosts = hosts
         self._mount = Mount(settings.db.parent)
@@ -100,7 +104,7 @@ class _Supervisor:
         self._tick()
         try:
             # A database that cannot be written for now must not end the capture. Packets wait for the capture alone.
-            loader = self._keep("load", self._start_load, forgives=True, progress=self._stored_packets)
+            loader = self._keep("load", self._start_load, forgives=True, progress=lambda: self._stored.value)
             self._keep("capture", self._start_capture, forgives=False, lasting=0.25)
             self._keep("owners", self._start_owners, forgives=True, lasting=2.0)
             loader.await_ready()
@@ -131,10 +135,6 @@ class _Supervisor:
         keeper = Keeper(name, start, self._say, forgives=forgives, lasting=lasting, progress=progress)
         self._keepers.append(keeper)
         return keeper
-
-    def _stored_packets(self) -> int:
-        """How far loading has come, as its process says."""
-        return (self._boards["load"].read() or {}).get("stored_packets") or 0
 
     def _finish(self) -> dict[str, object]:
         """End all processes, those first that others read from. Raises the first error that one of them tells."""
@@ -184,7 +184,7 @@ class _Supervisor:
 
     def _start_load(self, _starts: int) -> Child:
         arguments = self._settings, self._journal, self._writer.identity, self._owner, self._mount
-        return Child("load", self._unprivileged, load, *arguments, self._boards["load"], self._say)
+        return Child("load", self._unprivileged, load, *arguments, self._boards["load"], self._stored, self._say)
 
     def _start_status(self, _starts: int) -> Child:
         arguments = self._settings, self._journal, self._owner, self._boards, self._say
