@@ -101,10 +101,10 @@ def deflate_bombs(size: int) -> list[Packet]:
 
 
 def many_bombs() -> list[Packet]:
-    """200 connections, 3 messages each that inflate to 2 MB."""
+    """60 connections, 3 messages each that inflate to 2 MB."""
     compressor = zlib.compressobj(9, wbits=-15)
     bomb = compressor.compress(bytes(2 * MB - 1)) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    flows = [upgraded(number, "permessage-deflate; server_no_context_takeover") for number in range(200)]
+    flows = [upgraded(number, "permessage-deflate; server_no_context_takeover") for number in range(60)]
     for flow in flows:
         flow.data("server", frame(2, bomb[:-4], rsv=0x40) * 3)
     return packets(*flows)
@@ -161,13 +161,13 @@ def endless_heads() -> list[Packet]:
 
 
 def half_open() -> list[Packet]:
-    """SYNs from 40,000 places, a microsecond apart."""
+    """SYNs from 12,000 places, a microsecond apart."""
     one = Sent(START, CLIENT, SERVER, 7, 0, SYN).packet(CHECKSUM_VALID)
     time, link, data, length, mark = one
     head, tail = data[:26], data[38:]
     return [
         (time + n * MICROSECOND, link, head + struct.pack("!I4sHH", n, SERVER[0], 50_000, 80) + tail, length, mark)
-        for n in range(40_000)
+        for n in range(12_000)
     ]
 
 
