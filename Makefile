@@ -29,7 +29,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 tests --ignore tests/live $(ARGS)
-	$(BIN)/python -m pytest tests/live $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/live $(ARGS)
 
 # Lets `make test` compare the decoders of exchanges with ccxt's parsers.
 ccxt: $(READY)

@@ -98,15 +98,21 @@ def _call(name: str, *arguments: int) -> None:
         raise OSError(ctypes.get_errno(), name)
 
 
+def own_network() -> None:
+    """A new namespace for this thread and all that it starts; loopback is up. Raises `PermissionError` without the right to."""
+    _call("unshare", _CLONE_NEWNET)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
 # --- the process ------------------------------------------------------------------------------------------------------------
 
 
 def _new_namespace(device: str, address: str) -> tuple[int, int]:
     """Descriptors of a new namespace, in which this process is now, and of its TUN device."""
-    _call("unshare", _CLONE_NEWNET)
+    own_network()
     tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(tun, _TUNSETIFF, struct.pack("16sH22x", device.encode(), _IFF_TUN_NO_PI))
-    for command in (f"addr add {address}/24 dev {device}", f"link set {device} up", "link set lo up"):
+    for command in (f"addr add {address}/24 dev {device}", f"link set {device} up"):
         subprocess.run(["ip", *command.split()], check=True)
     return os.open("/proc/self/ns/net", os.O_RDONLY), tun
 

@@ -18,7 +18,7 @@ import pytest
 from tests.live.live_tools import LIVE, ROOT, SEED, Done, Recording, rows, sniffer_command
 from tests.live.live_traffic import listen, ports
 
-pytestmark = LIVE
+pytestmark = [*LIVE, pytest.mark.xdist_group("demo")]  # all ask one recording
 EVENTS = ("messages", "order_events", "fill_events", "losses")
 TABLES = ("captures", "connections", *EVENTS)
 

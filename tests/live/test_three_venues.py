@@ -25,7 +25,7 @@ from strategies.okx.dialect import Okx
 from tests.live.live_tools import LIVE, ROOT, SEED, Recording, rows
 from tests.live.live_traffic import listen, ports
 
-pytestmark = LIVE
+pytestmark = [*LIVE, pytest.mark.xdist_group("venues")]  # all ask one recording
 VENUES = ("binance-spot", "okx", "bitfinex")
 ASSETS = 4
 """A venue; the first of them is traded by two strategies of one account."""

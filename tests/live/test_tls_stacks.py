@@ -27,6 +27,7 @@ from tests.live.live_tools import LIVE, ROOT, SEED
 
 pytestmark = [
     *LIVE,
+    pytest.mark.xdist_group("stacks"),  # all ask one capture
     pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed"),
     pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1"),  # what is old must be told from what is broken
 ]
