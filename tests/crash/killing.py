@@ -32,7 +32,7 @@ SLACK = 1_000_000_000
 """ns between a message's sending and the packets around it, at most, on a busy machine."""
 
 LONGEST = 180.0
-"""Seconds that the processes of a recording whose supervisor was killed may take to finish what they have."""
+"""Seconds that processes may take to finish what they have, on a busy machine."""
 
 
 class Outcome(NamedTuple):
@@ -93,7 +93,7 @@ def run(
                     recording.__enter__()
             time.sleep(0.5)
             traffic.end()
-            done = recording.stop()
+            done = recording.stop(seconds=LONGEST)
         finally:
             recording.__exit__(None, None, None)
     assert done.code == 0, done.err

@@ -146,13 +146,13 @@ class Recording:
         """What it has said on standard error so far."""
         return self._err.read_text()
 
-    def stop(self, how: int = signal.SIGINT) -> Done:
-        """End it as a user does, and wait; it must be done within `PATIENCE`."""
+    def stop(self, how: int = signal.SIGINT, seconds: float = PATIENCE) -> Done:
+        """End it as a user does, and wait; it must be done within so many seconds."""
         (os.killpg if self._group else os.kill)(self.pid, how)
-        return self.wait()
+        return self.wait(seconds)
 
-    def wait(self) -> Done:
-        code = self.process.wait(PATIENCE)
+    def wait(self, seconds: float = PATIENCE) -> Done:
+        code = self.process.wait(seconds)
         return Done(code, self._out.read_text(), self._err.read_text())
 
     def _kill(self) -> None:
