@@ -141,6 +141,7 @@ def test_an_unprivileged_reader_opens_it_a_thousand_times(db: Path) -> None:
     consistent(db)
 
 
+@pytest.mark.timeout(120 + 3 * HELD)
 def test_a_reader_that_keeps_it_open_delays_nothing(db: Path) -> None:
     with writer(db) as process:
         time.sleep(HELD / 2)

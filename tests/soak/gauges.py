@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -24,6 +25,8 @@ class Gauges:
         """Resident bytes of each process, with the seconds since the beginning."""
         self.publishes: list[float] = []
         """Seconds from one version of the published file to the next."""
+        self.load: list[float] = []
+        """The machine's load average: what else it does bears on all figures."""
         self.sealed: set[str] = set()
         self.segments: set[str] = set()
         """Names of all sealed files and journal segments that there ever were."""
@@ -61,6 +64,7 @@ class Gauges:
         return 0, 0
 
     def _sample(self, at: float) -> None:
+        self.load.append(os.getloadavg()[0])
         for name, pid in {"supervisor": self._recording.pid, **self._recording.children()}.items():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -114,6 +115,7 @@ def _long(gauges: Gauges) -> Iterator[str]:
 def summary(found: Found, books: Books, log: Log, gauges: Gauges) -> Iterator[str]:
     """The figures, a subject a line."""
     truth = books.truth
+    yield f"machine     {os.cpu_count()} processors, load average {quantile(gauges.load, 0.5):.1f}, at most {max(gauges.load):.1f}"
     yield (
         f"traffic     {truth.messages:,} messages in {books.seconds:.0f} s ({truth.messages / books.seconds:,.0f} a second) "
         f"over {books.connections:,} connections; {truth.orders:,} order events, {truth.fills:,} fills"
