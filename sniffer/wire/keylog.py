@@ -112,6 +112,9 @@ class KeyLog:
 
     def _read(self, line: bytes) -> bool:
         """One line; True if it taught a secret."""
+        if len(line) > _MAX_LINE:  # as of one that comes in pieces, which is not kept to be looked at
+            self.bad_lines += 1
+            return False
         line = line.strip()
         if not line or line.startswith(b"#"):
             return False

@@ -132,6 +132,13 @@ def test_the_oldest_connections_go() -> None:
     assert not list(log.secrets(SERVER_TRAFFIC))
 
 
+@pytest.mark.parametrize("size", [1, 100, 10_000])
+def test_a_line_that_is_too_long_is_bad_in_pieces_and_at_once(size: int) -> None:
+    data = b"#" + bytes(600) + b"\nQUIC_X 00 " + b"0b" * 300 + b"\n" + line()
+    log = fed(*(data[at : at + size] for at in range(0, len(data), size)))
+    assert (log.lines, log.bad_lines, len(log)) == (3, 2, 1)
+
+
 def test_memory_is_bounded_on_a_line_without_end() -> None:
     log = KeyLog(Limits())
     for _ in range(1000):
