@@ -115,7 +115,8 @@ def _long(gauges: Gauges) -> Iterator[str]:
 def summary(found: Found, books: Books, log: Log, gauges: Gauges) -> Iterator[str]:
     """The figures, a subject a line."""
     truth = books.truth
-    yield f"machine     {os.cpu_count()} processors, load average {quantile(gauges.load, 0.5):.1f}, at most {max(gauges.load):.1f}"
+    load = f"{quantile(gauges.load, 0.5):.1f}, at most {max(gauges.load):.1f}"
+    yield f"machine     {os.cpu_count()} processors, load average {load}"
     yield (
         f"traffic     {truth.messages:,} messages in {books.seconds:.0f} s ({truth.messages / books.seconds:,.0f} a second) "
         f"over {books.connections:,} connections; {truth.orders:,} order events, {truth.fills:,} fills"
