@@ -26,7 +26,7 @@ JUDGED: Final = ("p50", "p99")
 def figure(options: Options) -> Figure:
     """Raises `Failed` if there are not two cores, or if a run goes wrong."""
     named = QUICK if options.quick else tuple(WAYS)
-    missing = {name: lack for name in named if (lack := _lack(name))}
+    missing = {name: f"missing: {lack}" for name in named if (lack := _lack(name))}
     ways = [name for name in named if name not in missing]
     workloads, rounds = ((SMALL,), options.rounds) if options.quick else ((FULL, ASSETS), PAIRS * options.rounds)
     with two_cores() as core:
@@ -93,7 +93,10 @@ def _more(runs: Runs, base: Runs, name: str) -> str:
 def _table(workload: str, runs: dict[str, Runs], missing: dict[str, str]) -> Iterator[list[str]]:
     """Response times in microseconds, CPU in microseconds an order; medians of the rounds, but for `saved`: the least."""
     yield [f"**{workload}**", *[""] * (6 + len(QUANTILES))]
+    wanting = missing | {name: f"failed: {of.failed.splitlines()[0]}" for name, of in runs.items() if of.failed}
     for name, of in runs.items():
+        if name in wanting:
+            continue
         outcomes, base = list(of.outcomes.values()), runs[BASES.get(name, NOTHING)]
         saved = [outcome.saved for outcome in outcomes if outcome.saved is not None]
         yield [
@@ -105,8 +108,8 @@ def _table(workload: str, runs: dict[str, Runs], missing: dict[str, str]) -> Ite
             f"{median([outcome.cpu_beside / _handled(outcome) for outcome in outcomes]) * 1e6:,.0f}",
             f"{min(saved):,} of {outcomes[0].total:,}" if saved else "-",
         ]
-    for name, lack in missing.items():
-        yield [WAYS[name].title, f"missing: {lack}", *[""] * (5 + len(QUANTILES))]
+    for name, lack in wanting.items():
+        yield [WAYS[name].title, lack, *[""] * (5 + len(QUANTILES))]
 
 
 def _handled(outcome: Outcome) -> int:
@@ -114,7 +117,7 @@ def _handled(outcome: Outcome) -> int:
 
 
 def _raw(runs: dict[str, Runs]) -> dict[str, Any]:
-    """Of each way, a list with an object a round."""
+    """Of each way that did not fail, a list with an object a round."""
     return {
         way: [
             of.quantiles[number]
@@ -123,4 +126,5 @@ def _raw(runs: dict[str, Runs]) -> dict[str, Any]:
             for number, one in of.outcomes.items()
         ]
         for way, of in runs.items()
+        if not of.failed
     }

@@ -12,6 +12,7 @@ from bench.cost.run import Outcome, measure
 from bench.cost.statistics import quantiles
 from bench.cost.ways import COMPARED
 from bench.cost.workload import Workload
+from bench.processes import Failed
 from bench.report import median
 
 PAIRS: Final = 5
@@ -24,6 +25,8 @@ class Runs:
 
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     quantiles: dict[int, dict[str, float]] = field(default_factory=dict)
+    failed: str = ""
+    """Why it has no further rounds."""
 
     def add(self, number: int, outcome: Outcome) -> None:
         self.outcomes[number] = outcome
@@ -44,7 +47,10 @@ class Runs:
 
 
 def measured(workload: Workload, ways: Sequence[str], rounds: int, core: int) -> dict[str, Runs]:
-    """Each round has an order of its own; what is compared with care comes first, close together."""
+    """Each round has an order of its own; what is compared with care comes first, close together.
+
+    A way that fails has no further turns, and says why; one that a goal is about, or its base, raises `Failed`.
+    """
     found = {way: Runs() for way in ways}
     compared = [way for way in ways if way in COMPARED]
     others = [way for way in ways if way not in COMPARED]
@@ -54,5 +60,12 @@ def measured(workload: Workload, ways: Sequence[str], rounds: int, core: int) ->
         for turn, way in enumerate(turns, 1):
             where = f"{workload.name}: round {number + 1} of {rounds}, {turn} of {len(turns)}"
             print(f"bench: {where}: {way}", file=sys.stderr, flush=True)
-            found[way].add(number, measure(way, workload, seed=number, core=core))
+            if found[way].failed:
+                continue
+            try:
+                found[way].add(number, measure(way, workload, seed=number, core=core))
+            except Failed as error:
+                if way in COMPARED:
+                    raise
+                found[way].failed = str(error)
     return found

@@ -15,6 +15,8 @@ from bench.runners import SNIFFER
 from sniffer.errors import StoreError
 
 LOWEST: Final = 19
+PATIENCE: Final = 60.0
+"""Seconds that it may take to start, at that priority."""
 _VENUE: Final = r"""
 [venues.toy]
 ports = [{port}]
@@ -40,7 +42,7 @@ def recorder(job: Job) -> Iterator[int]:
         command += ["--keylog", job.keylog]
     with Background(command) as running:
         try:
-            running.wait_for("recording ")
+            running.wait_for("recording ", PATIENCE)
             yield running.process.pid
         finally:
             with contextlib.suppress(Failed):  # its children end only with it if it is asked to end

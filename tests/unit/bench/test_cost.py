@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import run
+from bench.cost import rounds, run
 from bench.cost.cores import two_cores
 from bench.cost.figure import verdict
 from bench.cost.job import Job
@@ -18,6 +18,7 @@ from bench.cost.run import Outcome, measure
 from bench.cost.statistics import interval, quantiles
 from bench.cost.ways import BASES, COMPARED, NOTHING, QUICK, SIDECAR, WAYS
 from bench.cost.workload import FULL, Workload
+from bench.processes import Failed
 
 TINY = Workload("tiny", 3, 5, 0.01)
 
@@ -49,16 +50,16 @@ def test_an_interval_holds_the_median_and_narrows_with_more_rounds() -> None:
     assert wide[0] <= narrow[0] <= 0 <= narrow[1] < wide[1]
 
 
-def runs(p50: float, p99: float, rounds: int, saved: int | None) -> Runs:
+def runs(p50: float, p99: float, count: int, saved: int | None) -> Runs:
     found = Runs()
-    for number in range(rounds):
+    for number in range(count):
         found.outcomes[number] = Outcome([p50, p99], 0, 1.0, 0.1, 0.1, saved, 2)
         found.quantiles[number] = {"p50": p50 + number, "p99": p99 + number}
     return found
 
 
 @pytest.mark.parametrize(
-    ("p50", "p99", "rounds", "saved", "met"),
+    ("p50", "p99", "count", "saved", "met"),
     [
         (119.0, 5_099.0, 6, 2, True),  # 19 us; 99 us of 2 % of 5,002
         (121.0, 5_000.0, 6, 2, False),
@@ -68,10 +69,10 @@ def runs(p50: float, p99: float, rounds: int, saved: int | None) -> Runs:
     ],
 )
 def test_the_sidecar_is_judged_by_both_quantiles_and_by_what_was_saved(
-    p50: float, p99: float, rounds: int, saved: int, met: bool | None
+    p50: float, p99: float, count: int, saved: int, met: bool | None
 ) -> None:
-    base = runs(100.0, 5_000.0, rounds, None)
-    assert verdict("tiny", {NOTHING: base, SIDECAR: runs(p50, p99, rounds, saved)}, SIDECAR).met is met
+    base = runs(100.0, 5_000.0, count, None)
+    assert verdict("tiny", {NOTHING: base, SIDECAR: runs(p50, p99, count, saved)}, SIDECAR).met is met
 
 
 def test_what_is_compared_is_there() -> None:
@@ -112,3 +113,25 @@ def test_a_run_that_is_too_slow_is_cut_off_and_says_so(core: int, monkeypatch: p
     assert 0 < outcome.cut < slow.total
     assert len(outcome.responses) == slow.total
     assert max(outcome.responses) > 250_000
+
+
+def test_a_way_that_fails_says_why_and_leaves_the_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured_or_failed(way: str, workload: Workload, seed: int, core: int) -> Outcome:
+        if way == "file" and seed == 0:
+            raise Failed("no disk")
+        return Outcome([1.0], 0, 1.0, 0.1, 0.1, None, 1)
+
+    monkeypatch.setattr(rounds, "measure", measured_or_failed)
+    found = rounds.measured(TINY, [NOTHING, "file", "thread"], rounds.PAIRS + 1, core=0)
+    assert (found["file"].failed, list(found["file"].outcomes)) == ("no disk", [])
+    assert list(found[NOTHING].outcomes) == list(range(rounds.PAIRS + 1))
+    assert list(found["thread"].outcomes) == [0, rounds.PAIRS]
+
+
+def test_nothing_is_compared_with_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(way: str, workload: Workload, seed: int, core: int) -> Outcome:
+        raise Failed("no core")
+
+    monkeypatch.setattr(rounds, "measure", fails)
+    with pytest.raises(Failed, match="no core"):
+        rounds.measured(TINY, [NOTHING], 1, core=0)
