@@ -195,7 +195,5 @@ PLOTS: Final[dict[str, tuple[str, Callable[[Axes, dict[str, Any]], None]]]] = {
     "live": ("Live", _live),
     "latency": ("Wire to reader", _latency),
     "idle": ("Idle", _idle),
-    "cost-full": ("Cost", cost.full),
-    "cost-assets": ("Cost", cost.assets),
 }
 """By the picture's name: the figure that it shows, and what draws it."""
