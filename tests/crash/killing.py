@@ -32,7 +32,7 @@ SLACK = 1_000_000_000
 """ns between a message's sending and the packets around it, at most, on a busy machine."""
 
 LONGEST = 180.0
-"""Seconds that processes may take to finish what they have, on a busy machine."""
+"""Seconds that processes may take to begin, and to finish what they have, on a busy machine."""
 
 
 class Outcome(NamedTuple):
@@ -75,7 +75,7 @@ def run(
         options = ["--keep", "all", "--publish-interval", "0.1", "--keylog", keys]
         options += [part for port in traffic.ports.values() for part in ("--port", port)]
         options += ["-i", DEVICE] if namespaces else []
-        recording = Recording(db, *options, prefix=prefix)
+        recording = Recording(db, *options, prefix=prefix, patience=LONGEST)
         recording.__enter__()
         traffic.begin()
         try:
@@ -89,11 +89,11 @@ def run(
                 killed[target] += 1
                 if kill(recording, target, children):
                     recording.__exit__(None, None, None)
-                    recording = Recording(db, *options, prefix=prefix)
+                    recording = Recording(db, *options, prefix=prefix, patience=LONGEST)
                     recording.__enter__()
             time.sleep(0.5)
             traffic.end()
-            done = recording.stop(seconds=LONGEST)
+            done = recording.stop()
         finally:
             recording.__exit__(None, None, None)
     assert done.code == 0, done.err

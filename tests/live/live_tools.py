@@ -101,16 +101,17 @@ class Recording:
         prefix: Sequence[str] = (),
         group: bool = False,
         logs: Path | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         """`prefix`: a command that runs it; `group`: in a process group of its own, as a shell does.
 
-        `logs`: the folder for what it says; None: the database's.
+        `logs`: the folder for what it says; None: the database's. `patience`: seconds within which it must begin, and end.
         """
         self.db = db
         self._command = [*prefix, SNIFFER, "record", "-i", interface, "--db", str(db), *map(str, options)]
         self._env = os.environ | {"PYTHONUNBUFFERED": "1"} | (env or {})
         self._out, self._err = ((logs or db.parent) / f"{db.name}.{name}" for name in ("stdout", "stderr"))
-        self._group = group
+        self._group, self._patience = group, patience
 
     def __enter__(self) -> Recording:
         with self._out.open("w") as out, self._err.open("w") as err:
@@ -118,7 +119,9 @@ class Recording:
                 self._command, stdout=out, stderr=err, env=self._env, cwd=ROOT, start_new_session=self._group
             )
         try:
-            wait_for(lambda: "recording " in self._err.read_text() or self.process.poll() is not None, "a recording")
+            wait_for(
+                lambda: "recording " in self._err.read_text() or self.process.poll() is not None, "a recording", self._patience
+            )
             assert self.process.poll() is None, self._err.read_text()
         except BaseException:
             self._kill()
@@ -146,13 +149,13 @@ class Recording:
         """What it has said on standard error so far."""
         return self._err.read_text()
 
-    def stop(self, how: int = signal.SIGINT, seconds: float = PATIENCE) -> Done:
-        """End it as a user does, and wait; it must be done within so many seconds."""
+    def stop(self, how: int = signal.SIGINT) -> Done:
+        """End it as a user does, and wait."""
         (os.killpg if self._group else os.kill)(self.pid, how)
-        return self.wait(seconds)
+        return self.wait()
 
-    def wait(self, seconds: float = PATIENCE) -> Done:
-        code = self.process.wait(seconds)
+    def wait(self) -> Done:
+        code = self.process.wait(self._patience)
         return Done(code, self._out.read_text(), self._err.read_text())
 
     def _kill(self) -> None:
@@ -163,7 +166,9 @@ class Recording:
             self.process.kill()
             self.process.wait()
             # Its children see that it is gone, and end.
-            wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "the end of the children")
+            wait_for(
+                lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "the end of the children", self._patience
+            )
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def test_a_disk_that_fills_and_is_freed(tmp_path: Path, disk: Path, kill: bool) 
             capture = recording.children()["capture"]
             time.sleep(0.2)
             os.kill(capture, signal.SIGKILL)
-            wait_for(lambda: recording.children().get("capture", capture) != capture, "another process")
+            wait_for(lambda: said(recording).count("No space left on device; ") == 2, "another process, and its complaint")
         ballast.unlink()
         wait_for(lambda: "the journal can be written again" in said(recording), "the end of it")
         after = chat(listening, SEED + 100)
