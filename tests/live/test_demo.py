@@ -71,7 +71,7 @@ def test_every_order_stands_as_the_exchange_has_it(day: Day) -> None:
     sql = """SELECT symbol, order_id, client_order_id, upper(side), upper(order_type), price, quantity, filled_quantity, status,
         is_open FROM orders WHERE order_id IS NOT NULL"""
     orders = day.truth["orders"]
-    assert len(orders) > 100
+    assert len(orders) > 50
     assert {order["status"] for order in orders} >= {"FILLED", "CANCELED", "EXPIRED"}
     wanted = [
         (
@@ -96,7 +96,7 @@ def test_every_fill_is_shown_once(day: Day) -> None:
         )
         for fill in day.truth["fills"] if fill["heard"]
     ]  # fmt: skip
-    assert len(wanted) > 50
+    assert len(wanted) > 20
     assert sorted(rows(day.db, sql)) == sorted(wanted)
     assert len({fill[:2] for fill in wanted}) < len(wanted), "none traded with another of ours"
     assert rows(day.db, "SELECT count(*) FROM fills WHERE observations > 1")[0][0] > 0

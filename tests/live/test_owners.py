@@ -22,7 +22,7 @@ pytestmark = LIVE
 BOT = """
 import sys
 from websockets.sync.client import connect
-with connect("ws://127.0.0.1:" + sys.argv[1] + "/ws-api/v3", compression=None) as exchange:
+with connect("ws://127.0.0.1:" + sys.argv[1] + "/ws-api/v3", compression=None, ping_interval=None) as exchange:
     print("connected", flush=True)
     for line in sys.stdin:
         exchange.send(line)
@@ -47,7 +47,8 @@ def exchange() -> Iterator[Server]:
             order = params | state | amounts | {"fills": [fill | {"tradeId": asked["id"]}]}
             client.send(json.dumps({"id": asked["id"], "status": 200, "result": order}))
 
-    with serve(answer, "127.0.0.1", 0) as server:
+    # no pings: one that falls between two recordings is a hole in the stream
+    with serve(answer, "127.0.0.1", 0, ping_interval=None) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
