@@ -48,7 +48,7 @@ clients: $(READY)
 	$(PYTHON) -m venv $(VENV)/clients/cli
 	$(VENV)/clients/cli/bin/python -m pip install --quiet --disable-pip-version-check duckdb-cli
 	SNIFFER_TEST_CLIENTS="$$(printf '$(CURDIR)/$(VENV)/clients/%s/bin/python:' $(CLIENTS))$(CURDIR)/$(VENV)/clients/cli/bin/duckdb" \
-		$(BIN)/python -m pytest tests/live/test_store_clients.py $(ARGS)
+		SNIFFER_TEST_OPENS=1000 $(BIN)/python -m pytest tests/live/test_store_clients.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
