@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes: does everything run?")
     parser.add_argument("--rounds", type=int, default=None, help="rounds of what is compared (3; quick: 1)")
     parser.add_argument("--messages", type=int, default=None, help="messages of the captures of speed, tools and growth")
-    parser.add_argument("--rows", type=int, default=None, help="rows of history at most (10,000,000; quick: 20,000)")
+    parser.add_argument("--rows", type=int, default=None, help="rows of history at most (10,000,000)")
     parser.add_argument("--cache", type=Path, default=RESULTS / "captures", help="folder of the captures (%(default)s)")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.figures if name not in (*FIGURES, PLOTS)]

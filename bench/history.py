@@ -43,8 +43,8 @@ QUERIES: Final = {
 
 
 def figure(options: Options) -> Figure:
-    most = options.rows or (20_000 if options.quick else 10_000_000)
-    sizes = [10_000, 20_000] if options.quick else [rows for rows in ROWS if rows <= most]
+    most = options.rows or (5_000 if options.quick else 10_000_000)
+    sizes = [5_000] if options.quick else [rows for rows in ROWS if rows <= most]
     times = 3 if options.quick else 15
     rows: list[list[str]] = []
     raw: dict[str, dict[str, list[float]]] = {}

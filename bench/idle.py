@@ -36,7 +36,7 @@ def figure(options: Options) -> Figure:
     goal += f"{GOALS['with market data']:g} %"
     if not may_capture():
         return not_measured("Idle", goal)
-    settling, seconds = (1.0, 1.0) if options.quick else (_SETTLING, 30.0)
+    settling, seconds = (0.5, 0.5) if options.quick else (_SETTLING, 30.0)
     names = list(GOALS)[1:] if options.quick else list(GOALS)
     samples: dict[str, list[tuple[Sample, Sample]]] = {name: [] for name in names}
     rates: dict[str, list[float]] = {name: [] for name in names}

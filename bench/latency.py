@@ -57,7 +57,7 @@ def figure(options: Options) -> Figure:
     goal = ", ".join(f"99 % under {most} s at --publish-interval {interval}" for interval, most in GOALS.items())
     if not may_capture():
         return not_measured("Wire to reader", goal)
-    seconds = 1.0 if options.quick else 20.0
+    seconds = 0.5 if options.quick else 20.0
     rows, raw, met = [], dict[str, object](), True
     for interval, most in list(GOALS.items())[options.quick :]:
         waits = sorted(_waits(interval, seconds))

@@ -63,7 +63,7 @@ def figure(options: Options) -> Figure:
     goal = "never the bottleneck before the generator: nothing lost at any rate that it reaches"
     if not may_capture():
         return not_measured("Live", goal)
-    seconds = 1.0 if options.quick else 10.0
+    seconds = 0.5 if options.quick else 10.0
     trials = [_trial(2_000, seconds)] if options.quick else _search(seconds)
     whole = [trial for trial in trials if trial.whole]
     best = max(whole, key=lambda trial: trial.sent.rate) if whole else None

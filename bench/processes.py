@@ -152,7 +152,7 @@ class Background:
         """What it has said on standard output so far."""
         return os.pread(self._output.fileno(), 1 << 20, 0).decode(errors="replace")
 
-    def wait_for(self, text: str, seconds: float = 15.0) -> None:
+    def wait_for(self, text: str, seconds: float = 60.0) -> None:
         """Until standard error says `text`. Raises `Failed`."""
         end = time.monotonic() + seconds
         while text not in self.errors:
