@@ -110,11 +110,12 @@ def percent(before: Sample, after: Sample) -> float:
 def _tree(pid: int) -> list[int]:
     found = [pid]
     for process in found:
-        for task in Path(f"/proc/{process}/task").glob("*/children"):
-            try:
-                found += [int(child) for child in task.read_text().split()]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
+        try:
+            for task in Path(f"/proc/{process}/task").glob("*/children"):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended
+                    found += [int(child) for child in task.read_text().split()]
+        except FileNotFoundError:  # the process ended
+            continue
     return found
 
 
