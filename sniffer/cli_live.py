@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -76,6 +77,8 @@ def record(
         metrics_port=metrics_port,
     )
     check_declared(settings.venues)
+    if not settings.keylog and settings.keylog_dir.is_dir():  # `sniffer exec` makes its key logs there
+        settings = replace(settings, keylog=(settings.keylog_dir,))
     summary = run(settings, interface, user=user)
     for line in summary_lines(summary, str(settings.db)):
         print(line)

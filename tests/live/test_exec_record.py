@@ -78,9 +78,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def test_one_strategy_by_exec_and_one_without(tmp_path: Path, exchange: Exchange, keys: Path) -> None:
+    """And a recording that is not told where the key logs are: `sniffer exec` and it have the same settings."""
     db = tmp_path / "orders.duckdb"
+    config = tmp_path / "sniffer.toml"
+    config.write_text(f'keylog_dir = "{keys}"\n')
     watched = [word for port in exchange.ports for word in ("--port", port)]
-    with Recording(db, *watched, "--keylog", keys, "--publish-interval", "0.2") as recording:
+    with Recording(db, *watched, "--config", config, "--publish-interval", "0.2") as recording:
         started = [SNIFFER, "exec", "--keylog-dir", str(keys), "--", *exchange.strategies()]
         maker = subprocess.Popen(started, cwd=ROOT, env=environment(SNIFFER_STRATEGY="maker"), stdout=subprocess.DEVNULL)
         other = subprocess.Popen(exchange.strategies(), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL)
