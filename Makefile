@@ -28,8 +28,8 @@ demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" strategies/demo.sh $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 tests --ignore tests/live $(ARGS)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/live $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not live" tests $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m live --dist loadgroup tests $(ARGS)
 
 # Lets `make test` compare the decoders of exchanges with ccxt's parsers.
 ccxt: $(READY)

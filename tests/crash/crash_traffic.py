@@ -27,7 +27,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from sniffer.model import Sender
 from strategies.tls import make_identity, server_context
 from tests.crash.crash_interfaces import LOOPBACK, Way
-from tests.live.live_path import inside
+from tests.live.live_network import inside
 
 SERVER_PORTS = range(10_000, 12_000)
 CLIENT_PORTS = range(12_000, 32_000)

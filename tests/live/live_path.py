@@ -6,7 +6,6 @@ as a process is inside or holds them open: they go when this process does, which
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import heapq
 import itertools
@@ -18,19 +17,17 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
 from sniffer.model import CHECKSUM_UNKNOWN
 from tests.live.live_mangle import FIN, SYN, sound
+from tests.live.live_network import own_network
 from tests.live.live_tools import PATIENCE, ROOT
 
 CLIENT, SERVER = "10.77.0.1", "10.77.0.2"
 DEVICES = ("client0", "server0")
-_CLONE_NEWNET = 0x40000000  # linux/sched.h
 _TUNSETIFF = 0x400454CA  # linux/if_tun.h, as the next
 _IFF_TUN_NO_PI = 0x1001
 _LINKTYPE_RAW = 101
@@ -80,28 +77,6 @@ class BadPath:
             self._process.wait()
         self.counts: dict[str, int] = json.loads(out)
         print(self.counts)
-
-
-@contextmanager
-def inside(namespace: str) -> Iterator[None]:
-    """What this thread opens is of another network namespace."""
-    with Path("/proc/thread-self/ns/net").open() as own, Path(namespace).open() as other:
-        _call("setns", other.fileno(), _CLONE_NEWNET)
-        try:
-            yield
-        finally:
-            _call("setns", own.fileno(), _CLONE_NEWNET)
-
-
-def _call(name: str, *arguments: int) -> None:
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
-        raise OSError(ctypes.get_errno(), name)
-
-
-def own_network() -> None:
-    """A new namespace for this thread and all that it starts; loopback is up. Raises `PermissionError` without the right to."""
-    _call("unshare", _CLONE_NEWNET)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 # --- the process ------------------------------------------------------------------------------------------------------------

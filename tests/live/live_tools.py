@@ -46,6 +46,7 @@ LIVE = [
     pytest.mark.live,
     pytest.mark.skipif(not may_capture(), reason="needs CAP_NET_RAW"),
     pytest.mark.timeout(90),
+    pytest.mark.usefixtures("network"),
 ]
 ROOT_ONLY = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 TCPDUMP = pytest.mark.skipif(not shutil.which("tcpdump"), reason="tcpdump is not installed")

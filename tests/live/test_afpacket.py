@@ -37,6 +37,7 @@ def _may_capture():
 pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(not _may_capture(), reason="needs CAP_NET_RAW"),
+    pytest.mark.usefixtures("network"),
 ]
 NAMESPACE = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a network namespace")
 

@@ -14,7 +14,8 @@ from sniffer.capture.journal import JournalReader
 from sniffer.capture.pcapfile import open_capture
 from tests.live import live_mangle
 from tests.live.live_mangle import Cut, Streams
-from tests.live.live_path import CLIENT, DEVICES, SERVER, BadPath, Faults, inside
+from tests.live.live_network import inside
+from tests.live.live_path import CLIENT, DEVICES, SERVER, BadPath, Faults
 from tests.live.live_tools import LIVE, ROOT_ONLY, Recording, check_equal, in_order, rows, seeds, sniffer_command, stored
 from tests.live.live_traffic import PAIRS, Plan, Talk, run
 

@@ -117,7 +117,7 @@ def bombs_inside_messages() -> list[Packet]:
     flow.data("client", request(target="/ws/v2").replace(b"exchange.test:8080", b"api.huobi.pro"))
     flow.data("server", response())
     bomb = gzip.compress(bytes(100 * MB))
-    for _ in range(20):
+    for _ in range(8):
         flow.data("server", frame(2, bomb), size=60_000)
     return packets(flow)
 
