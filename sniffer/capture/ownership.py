@@ -16,6 +16,9 @@ from sniffer.capture.owner import Endpoints, Owner
 
 TRIES: Final = 5
 """Looks for the owner of a connection: a process that is about to accept one has no descriptor of it yet."""
+WHOLE_LOOKS: Final = 1.0
+"""Seconds between looks at all connections while the kernel's counters say that none began: as one began another may have
+ended, and no counter tells when a process accepts one."""
 MOST: Final = 16_384
 """Facts that a reader holds until somebody takes them: a file may be nothing else."""
 _KEY: Final = "connection"
@@ -71,9 +74,16 @@ class Watch:
     def __init__(self, hosts: Collection[str] = (), ports: Collection[int] = ()) -> None:
         self._hosts, self._ports = frozenset(hosts), frozenset(ports)
         self._tries: dict[tuple[int, Endpoints], int] = {}  # of those that are there now; 0: told, or given up
+        self._openings: list[bytes] | None = None
+        self._due = 0.0
 
     def look(self) -> list[Owned]:
         """The owners of connections that are new since the last look, or that could not be found in it."""
+        openings, now = owner.openings(), time.monotonic()
+        changed = openings is None or openings != self._openings or any(self._tries.values())
+        if not changed and now < self._due:
+            return []
+        self._openings, self._due = openings, now + WHOLE_LOOKS
         there = [(inode, ends) for inode, ends in owner.established().items() if self._watched(ends)]
         at = time.time_ns()
         self._tries = {key: self._tries.get(key, TRIES) for key in there}

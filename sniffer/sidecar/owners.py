@@ -21,7 +21,7 @@ INTERVAL: Final = 0.2
 """Seconds between looks."""
 SHARE: Final = 0.01
 """Of a processor, at most: where looks are expensive, they are rarer."""
-STEP: Final = 0.05
+STEP: Final = 0.1
 """Seconds between looks whether it is time to end."""
 LONGEST: Final = 4096
 """Bytes of one message."""
@@ -72,11 +72,10 @@ def look(
     confine(None, LOOK_AT_PROCESSES)
     watch = Watch(hosts, ports)
     while not ending():
-        begun = time.monotonic()
+        due, before = time.monotonic() + INTERVAL, time.process_time()
         channel.push()
         for owned in watch.look():
             channel.put(to_comment(owned))
-        spent = time.monotonic() - begun
-        due = begun + max(INTERVAL, spent / SHARE)
+        due = max(due, time.monotonic() + (time.process_time() - before) / SHARE)
         while not ending() and (left := due - time.monotonic()) > 0:
             select.select((), (), (), min(left, STEP))

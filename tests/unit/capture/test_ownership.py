@@ -17,7 +17,7 @@ from sniffer.capture import owner, ownership
 from sniffer.capture.journal import JournalReader
 from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.owner import Endpoints, Owner
-from sniffer.capture.ownership import TRIES, Owned, Watch, from_comments, gather, to_comment
+from sniffer.capture.ownership import TRIES, WHOLE_LOOKS, Owned, Watch, from_comments, gather, to_comment
 from sniffer.capture.pcapfile import open_capture
 from sniffer.capture.segment import encode_statistics
 from sniffer.model import Packet
@@ -85,6 +85,7 @@ def test_a_connection_is_told_once_from_each_end(pair: tuple[socket.socket, sock
 
 def test_an_owner_that_cannot_be_seen_is_looked_for_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[int, Endpoints]] = []
+    monkeypatch.setattr(owner, "openings", lambda: None)
     monkeypatch.setattr(owner, "established", lambda: {9: ENDS})
     monkeypatch.setattr(owner, "holders", lambda wanted: asked.append(wanted) or {})
     watch = Watch()
@@ -95,6 +96,36 @@ def test_an_owner_that_cannot_be_seen_is_looked_for_a_few_times(monkeypatch: pyt
     assert watch.look() == []
     monkeypatch.setattr(owner, "established", lambda: {10: ENDS})  # another socket with the same ends
     assert [owned.owner for owned in watch.look()] == [OWNED.owner]
+
+
+def test_all_connections_are_looked_at_when_one_may_have_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    counters, looks, clock = [[b"1"], [b"1"], [b"2"], [b"2"], [b"2"], [b"2"], None, None], [0], [100.0]
+    there: dict[int, Endpoints] = {}
+
+    def established() -> dict[int, Endpoints]:
+        looks[0] += 1
+        return there
+
+    monkeypatch.setattr(owner, "openings", lambda: counters.pop(0))
+    monkeypatch.setattr(owner, "established", established)
+    monkeypatch.setattr(owner, "holders", lambda wanted: {})
+    monkeypatch.setattr("sniffer.capture.ownership.time.monotonic", lambda: clock[0])
+    watch, told = Watch(), []
+    for step in range(8):
+        if step == 4:
+            clock[0] += WHOLE_LOOKS  # the time is over
+            there = {9: ENDS}  # whose owner is not found: it is looked for again
+        watch.look()
+        told.append(looks[0])
+    assert told == [1, 1, 2, 2, 3, 4, 5, 6]
+
+
+@LINUX
+def test_a_new_connection_moves_the_counters() -> None:
+    before = owner.openings()
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
+        assert before is not None
+        assert owner.openings() != before
 
 
 def test_names_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
