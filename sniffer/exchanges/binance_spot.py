@@ -26,12 +26,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
 
 from sniffer.exchanges import binance_spot_requests as calls
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -44,8 +42,6 @@ from sniffer.exchanges.base import (
     Decoded,
     Pending,
     Rows,
-    always,
-    never,
 )
 from sniffer.exchanges.binance_spot_requests import Request
 from sniffer.exchanges.binance_spot_responses import Answer
@@ -54,7 +50,8 @@ from sniffer.exchanges.fields import text, whole
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import MICROSECONDS, MILLISECONDS, Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "binance-spot"
 
@@ -120,13 +117,15 @@ def marked(payload: bytes) -> bool:
     return b'tatus"' in payload and (any(word in payload for word in _ANSWER_WORDS) or not payload.endswith(b"}"))
 
 
-class BinanceSpotDecoder:
+class BinanceSpotDecoder(VenueDecoder):
     """Decodes one connection; remembers the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_market_only", "_pending", "_sbe_told", "_unit")
+    __slots__ = ("_calls", "_market_only", "_pending", "_sbe_told", "_unit")
+
+    wanted_text = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts, _LISTEN_KEY)
+        super().__init__(facts, _LISTEN_KEY)
         self._pending: Pending[Request] = Pending()
         self._calls: deque[tuple[str | None, str | None, Request | None]] = deque(maxlen=PENDING)
         self._market_only = "stream-sbe" in (facts.host or "")
@@ -137,34 +136,17 @@ class BinanceSpotDecoder:
             for name in _channels_of(facts.path):
                 self._accounts.listen_key(name)
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
+    def _websocket(self, message: Message) -> Decoded | None:
+        if message.opcode == OPCODE_BINARY and not message.payload.startswith(b'{"'):
+            return self._binary(message)
+        return self._request(message) if message.sender == "client" else self._event_or_answer(message)
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode in (OPCODE_BINARY, OPCODE_HTTP) else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        payload = message.payload
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            if message.opcode == OPCODE_BINARY and not payload.startswith(b'{"'):
-                return self._binary(message)
-            return self._request(message) if message.sender == "client" else self._event_or_answer(message)
-        except Broken as error:
-            if b"executionReport" in payload:
-                return Decoded(UPDATE, [], [], str(error))
-            if message.sender == "client":
-                ours = message.opcode == OPCODE_HTTP or b"rder" in payload
-            else:
-                ours = message.opcode == OPCODE_HTTP or marked(payload)
-            return Decoded(REQUEST if message.sender == "client" else RESPONSE, [], [], str(error)) if ours else None
+    def _unread(self, message: Message) -> str | None:
+        if b"executionReport" in message.payload:
+            return UPDATE
+        if message.sender == "client":
+            return REQUEST if message.opcode == OPCODE_HTTP or b"rder" in message.payload else None
+        return RESPONSE if message.opcode == OPCODE_HTTP or marked(message.payload) else None
 
     # --- events ---
 
@@ -275,12 +257,6 @@ class BinanceSpotDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
-
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         key = next((value for name, value in head.headers if name == "x-mbx-apikey"), None)
         account = self._accounts.key(key)
@@ -321,15 +297,12 @@ class BinanceSpotDecoder:
         return head.method, head.target, None
 
 
-class BinanceSpot:
+class BinanceSpot(ListedVenue):
     """The venue, as in `base.Venue`."""
 
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host; and by the path of the WebSocket API, which only Binance Spot has."""
-        return (host or "").lower().rstrip(".") in HOSTS or (path or "").partition("?")[0].rstrip("/") == API_PATH
+    def owns_path(self, path: str) -> bool:
+        """That of the WebSocket API, which only Binance Spot has."""
+        return path.partition("?")[0].rstrip("/") == API_PATH
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """An executionReport, an order request that Binance's futures do not have, or the answer to one without their words."""
@@ -342,20 +315,8 @@ class BinanceSpot:
             found = own or _OWN_CALL.search(payload) is not None
         return found and not any(word in payload for word in _FUTURES_WORDS)
 
-    def decoder(self, facts: ConnectionFacts) -> BinanceSpotDecoder:
-        """A decoder for one connection."""
-        return BinanceSpotDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys, signatures, listen keys and tokens, in JSON, forms and header lines."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The listen key in `/ws/<key>` and `streams=`, and the secrets of a query."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = BinanceSpot()
+VENUE: Final = BinanceSpot(NAME, HOSTS, _SECRETS, BinanceSpotDecoder)
 
 
 def _channels_of(path: str) -> list[str]:

@@ -24,11 +24,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from sniffer.exchanges import binance_spot_updates as spot
 from sniffer.exchanges import binance_usdm_requests as calls
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -39,7 +39,6 @@ from sniffer.exchanges.base import (
     Decoded,
     Pending,
     Rows,
-    always,
     never,
 )
 from sniffer.exchanges.binance_usdm_answers import (
@@ -56,7 +55,8 @@ from sniffer.exchanges.fields import text, whole
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "binance-usdm"
 COIN_M: Final = "binance-coinm"
@@ -121,45 +121,32 @@ def marked(payload: bytes) -> bool:
     return b'tatus"' in payload and (any(word in payload for word in _ANSWER_WORDS) or not payload.endswith(b"}"))
 
 
-class BinanceFuturesDecoder:
+class BinanceFuturesDecoder(VenueDecoder):
     """Decodes one connection; remembers the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_name", "_pending")
+    __slots__ = ("_calls", "_name", "_pending")
+
+    wanted_text = staticmethod(marked)
+    wanted_binary = staticmethod(never)
 
     def __init__(self, name: str, facts: ConnectionFacts) -> None:
         self._name = name
-        self._accounts = Accounts(facts, _LISTEN_KEY)
+        super().__init__(facts, _LISTEN_KEY)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         for channel in _channels_of(facts.path or ""):
             self._accounts.channel(channel)
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
+    def _websocket(self, message: Message) -> Decoded | None:
+        return self._request(message) if message.sender == "client" else self._event_or_answer(message)
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode == OPCODE_HTTP else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            return self._request(message) if message.sender == "client" else self._event_or_answer(message)
-        except Broken as error:
-            payload = message.payload
-            if message.sender == "client":
-                ours = message.opcode == OPCODE_HTTP or b"rder" in payload
-                return Decoded(REQUEST, [], [], str(error)) if ours else None
-            if message.opcode != OPCODE_HTTP and not marked(payload):
-                return None
-            event = any(word in payload for word in _EVENT_WORDS)
-            return Decoded(UPDATE if event else RESPONSE, [], [], str(error))
+    def _unread(self, message: Message) -> str | None:
+        payload = message.payload
+        if message.sender == "client":
+            return REQUEST if message.opcode == OPCODE_HTTP or b"rder" in payload else None
+        if message.opcode != OPCODE_HTTP and not marked(payload):
+            return None
+        return UPDATE if any(word in payload for word in _EVENT_WORDS) else RESPONSE
 
     # --- events ---
 
@@ -260,12 +247,6 @@ class BinanceFuturesDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
-
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         key = next((value for name, value in head.headers if name == "x-mbx-apikey"), None)
         request = Request("", (), self._accounts.key(key))
@@ -295,17 +276,16 @@ class BinanceFuturesDecoder:
         return self._answered(message, request, None, head.status or 200, body, body if failed else None)
 
 
-class BinanceFutures:
+class BinanceFutures(ListedVenue):
     """A venue, as in `base.Venue`."""
 
     def __init__(self, name: str, hosts: tuple[str, ...]) -> None:
-        self.name = name
-        self.hosts = hosts
+        super().__init__(name, hosts, _SECRETS, partial(BinanceFuturesDecoder, name))
 
     def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
         """By the path, where only one venue has it, else by host."""
         told = next((venue for prefix, venue in _PATHS.items() if (path or "").startswith(prefix)), None)
-        return told == self.name if told is not None else (host or "").lower().rstrip(".") in self.hosts
+        return told == self.name if told is not None else super().recognises(host, path, port)
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """A user event or a request that only Binance's futures have, of the market whose symbol it names.
@@ -318,18 +298,10 @@ class BinanceFutures:
             found = _ORDER_CALL.search(payload) is not None or (b'"order.place"' in payload and b'"positionSide"' in payload)
         return found and (_COIN_M_SYMBOL.search(payload) is not None) == (self.name == COIN_M)
 
-    def decoder(self, facts: ConnectionFacts) -> BinanceFuturesDecoder:
-        """A decoder for one connection."""
-        return BinanceFuturesDecoder(self.name, facts)
-
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys, signatures and listen keys, in JSON, forms and header lines."""
-        return _SECRETS.text(text)
-
     def redact_path(self, path: str) -> str:
         """The listen key in `.../ws/<key>`, `streams=` and `listenKey=`, and the secrets of a query."""
         entry = next((entry for entry in _ENTRIES if path.startswith(entry + "/")), "")
-        return entry + _SECRETS.target(path[len(entry) :])
+        return entry + super().redact_path(path[len(entry) :])
 
 
 VENUE: Final = BinanceFutures(NAME, HOSTS)

@@ -24,7 +24,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     LOGIN,
     REQUEST,
@@ -33,8 +32,6 @@ from sniffer.exchanges.base import (
     ConnectionFacts,
     Decoded,
     Rows,
-    always,
-    never,
 )
 from sniffer.exchanges.bitfinex_orders import PLACE, FindAsked, Notices, add_each, add_order, add_trade
 from sniffer.exchanges.bitfinex_requests import ACTIONS, ORDER_QUERY, REST, SEVERAL, TRADE_QUERY, Asked, Call, ask
@@ -42,7 +39,8 @@ from sniffer.exchanges.calls import Calls
 from sniffer.exchanges.jsontext import Row, parse
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "bitfinex"
 HOSTS: Final = ("api.bitfinex.com", "api-pub.bitfinex.com", "api.staging.bitfinex.com")
@@ -79,44 +77,33 @@ def marked(payload: bytes) -> bool:
     return _TOLD.match(payload) is not None or (b'"auth"' in payload and not payload.lstrip().startswith(b"["))
 
 
-class BitfinexDecoder:
+class BitfinexDecoder(VenueDecoder):
     """Decodes one connection; remembers the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_asked", "_calls")
+    __slots__ = ("_asked", "_calls")
+
+    wanted_text = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._asked = Asked()
         self._calls: Calls[Call] = Calls()
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
+    def _websocket(self, message: Message) -> Decoded | None:
+        document = parse(message.payload)
+        if type(document) is dict:
+            return self._event(document)
+        if type(document) is not list or len(document) < 2 or document[0] != ACCOUNT_CHANNEL:
+            return None
+        return self._input(message, document) if message.sender == "client" else self._told(message, document)
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode in (OPCODE_BINARY, OPCODE_HTTP) else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        from_client, is_http = message.sender == "client", message.opcode == OPCODE_HTTP
-        try:
-            if is_http:
-                return self._http(message)
-            document = parse(message.payload)
-            if type(document) is dict:
-                return self._event(document)
-            if type(document) is not list or len(document) < 2 or document[0] != ACCOUNT_CHANNEL:
+    def _unread(self, message: Message) -> str | None:
+        if message.opcode != OPCODE_HTTP:
+            if not (_INPUT if message.sender == "client" else _TOLD).match(message.payload):
                 return None
-            return self._input(message, document) if from_client else self._told(message, document)
-        except Broken as error:
-            if not is_http and not (_INPUT if from_client else _TOLD).match(message.payload):
-                return None
-            kind = REQUEST if from_client else RESPONSE if is_http or b'-req"' in message.payload else UPDATE
-            return Decoded(kind, [], [], str(error))
+            if message.sender == "server" and b'-req"' in message.payload:
+                return RESPONSE
+        return super()._unread(message)
 
     # --- websocket ---
 
@@ -162,12 +149,6 @@ class BitfinexDecoder:
         return rows.decoded(RESPONSE, notices.problem)
 
     # --- REST ---
-
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         path = _path(head)
@@ -226,15 +207,8 @@ class BitfinexDecoder:
         return rows.decoded(RESPONSE)
 
 
-class Bitfinex:
+class Bitfinex(ListedVenue):
     """The venue, as in `base.Venue`."""
-
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host."""
-        return (host or "").lower().rstrip(".") in HOSTS
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """An input, a login, an order or a trade of the account's channel."""
@@ -242,20 +216,8 @@ class Bitfinex:
             return _INPUT.match(payload) is not None or (b'"authPayload"' in payload and b'"auth"' in payload)
         return _ORDER_LIKE.match(payload) is not None or _NOTICE_LIKE.match(payload) is not None
 
-    def decoder(self, facts: ConnectionFacts) -> BitfinexDecoder:
-        """A decoder for one connection."""
-        return BitfinexDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys, signatures, what was signed, and tokens, in JSON and header lines."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The same in a query."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = Bitfinex()
+VENUE: Final = Bitfinex(NAME, HOSTS, _SECRETS, BitfinexDecoder)
 
 
 def _path(head: HttpHead) -> str:

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges import bitmart_orders, bitmart_requests
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -33,8 +32,6 @@ from sniffer.exchanges.base import (
     ConnectionFacts,
     Decoded,
     Rows,
-    always,
-    never,
 )
 from sniffer.exchanges.bitmart_requests import ACTIONS, REST, Request, changes_orders
 from sniffer.exchanges.calls import Calls, parameters
@@ -42,7 +39,8 @@ from sniffer.exchanges.inflate import inflate, inflated
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import HttpHead, Message, Sender
 
 NAME: Final = "bitmart"
 HOSTS: Final = (
@@ -73,39 +71,20 @@ def marked(payload: bytes) -> bool:
     return b"/order" in payload
 
 
-class BitmartDecoder:
+class BitmartDecoder(VenueDecoder):
     """Decodes one connection; remembers the calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls")
+    __slots__ = ("_calls",)
+
+    wanted_text = staticmethod(marked)
+    wanted_binary = staticmethod(inflated(marked))
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._calls: Calls[Request] = Calls()
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
-
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and its login tells whose the connection is."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        if opcode == OPCODE_BINARY:
-            return always if sender == "client" else inflated(marked)
-        return always if opcode == OPCODE_HTTP else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            if message.sender == "client":
-                return self._login(message.payload)
-            return self._push(message)
-        except Broken as error:
-            kind = UPDATE if message.opcode != OPCODE_HTTP else REQUEST if message.sender == "client" else RESPONSE
-            return Decoded(kind, [], [], str(error))
+    def _websocket(self, message: Message) -> Decoded | None:
+        return self._login(message.payload) if message.sender == "client" else self._push(message)
 
     # --- websocket ---
 
@@ -148,12 +127,6 @@ class BitmartDecoder:
         return rows.decoded(UPDATE, problem) if rows.orders or problem else None
 
     # --- REST ---
-
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         account = self._accounts.key(next((value for name, value in head.headers if name == "x-bm-key"), None))
@@ -221,15 +194,12 @@ _READERS: Final[dict[str, Callable[[Rows, Row], None]]] = {
 }
 
 
-class Bitmart:
+class Bitmart(ListedVenue):
     """The venue, as in `base.Venue`."""
 
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host; and by the paths of its websockets, protocol and all."""
-        return (host or "").lower().rstrip(".") in HOSTS or path in _WS_PATHS
+    def owns_path(self, path: str) -> bool:
+        """Those of its websockets, protocol and all."""
+        return path in _WS_PATHS
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """By the names of the order channels, in a compressed message too."""
@@ -240,17 +210,5 @@ class Bitmart:
         except Broken:
             return False
 
-    def decoder(self, facts: ConnectionFacts) -> BitmartDecoder:
-        """A decoder for one connection."""
-        return BitmartDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys and signatures, in a login's list and in header lines."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The secrets of a query; there should be none."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = Bitmart()
+VENUE: Final = Bitmart(NAME, HOSTS, _SECRETS, BitmartDecoder)

@@ -21,11 +21,10 @@ Docs       https://www.bitmex.com/app/wsAPI, https://www.bitmex.com/app/restAPI,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from sniffer.exchanges.accounts import SUBSCRIPTIONS, Accounts
+from sniffer.exchanges.accounts import SUBSCRIPTIONS
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -37,7 +36,6 @@ from sniffer.exchanges.base import (
     ConnectionFacts,
     Decoded,
     Rows,
-    always,
     never,
 )
 from sniffer.exchanges.bitmex_orders import AMEND, CANCEL, PLACE, add_answer, add_execution, add_update, ask
@@ -47,7 +45,8 @@ from sniffer.exchanges.jsontext import Row, parse
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, OrderEvent, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, OrderEvent, Sender
 
 NAME: Final = "bitmex"
 HOSTS: Final = (
@@ -100,13 +99,16 @@ def marked(payload: bytes) -> bool:
     return any(payload.find(table, 0, _TABLE_END) >= 0 for table in _TABLES)
 
 
-class BitmexDecoder:
+class BitmexDecoder(VenueDecoder):
     """Decodes one connection; remembers the terms of its open orders, and the calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_known", "_streams")
+    __slots__ = ("_calls", "_known", "_streams")
+
+    wanted_text = staticmethod(marked)
+    wanted_binary = staticmethod(never)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._known = LastKnown()
         self._calls: Calls[Request] = Calls()
         self._streams: Bounded[str | None] = Bounded(SUBSCRIPTIONS)
@@ -115,38 +117,22 @@ class BitmexDecoder:
             if name == "api-key":
                 self._accounts.key(unquote(value), login=True)
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
-
     def hole(self, sender: Sender) -> None:
         """As `Remembers.hole`."""
         if sender == "server":
             self._known.clear()
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: it logs in."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode == OPCODE_HTTP else never
+    def _websocket(self, message: Message) -> Decoded | None:
+        return self._login(message.payload) if message.sender == "client" else self._table(message)
 
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        payload = message.payload
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            return self._login(payload) if message.sender == "client" else self._table(message)
-        except Broken as error:
-            if message.opcode == OPCODE_HTTP:
-                return Decoded(REQUEST if message.sender == "client" else RESPONSE, [], [], str(error))
-            if b'"authKey' in payload:
-                return Decoded(LOGIN, [], [])
-            if message.sender == "client" or not marked(payload):
+    def _unread(self, message: Message) -> str | None:
+        if message.opcode != OPCODE_HTTP:
+            if b'"authKey' in message.payload:
+                return LOGIN
+            if message.sender == "client" or not marked(message.payload):
                 return None
             self._known.clear()  # any order may have changed
-            return Decoded(UPDATE, [], [], str(error))
+        return super()._unread(message)
 
     # --- the websocket ---
 
@@ -199,26 +185,8 @@ class BitmexDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        path, _, query = (head.target or "").partition("?")
-        path = path.rstrip("/")
-        action = _REST.get((head.method or "", path))
-        known = path in _NOT_ORDERS or head.method == "GET" or head.method is None
-        if action is None and path.startswith("/api/v1/order/") and not known:
-            raise Broken(f"an order call that is not known: {head.method} {path}")
-        if message.sender == "client":
-            return self._call(message, head, action, query)
-        request = self._calls.take(head)
-        if action is None and (head.method != "GET" or path not in _QUERIES):
-            return None
-        if request is None or request.action != action:
-            request = Request(action, (), self.account)
-        return self._answer(message, request, head.status or 200)
-
-    def _call(self, message: Message, head: HttpHead, action: str | None, query: str) -> Decoded | None:
+    def _call(self, message: Message, head: HttpHead) -> Decoded | None:
+        action, _, query = _asked(head)
         key = next((value for name, value in head.headers if name == "api-key"), None)
         request = Request(action, (), self._accounts.key(key))
         try:
@@ -235,13 +203,19 @@ class BitmexDecoder:
         finally:
             self._calls.put(head, request)
 
-    def _answer(self, message: Message, request: Request, status: int) -> Decoded | None:
+    def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
+        action, path, _ = _asked(head)
+        request = self._calls.take(head)
+        if action is None and (head.method != "GET" or path not in _QUERIES):
+            return None
+        if request is None or request.action != action:
+            request = Request(action, (), self.account)
         body = parse(message.payload)
         rows = Rows(message, NAME, request.account)
         if type(body) is dict and type(body.get("error")) is dict:
             if request.action is None:
                 return None
-            _refuse(rows, request, body["error"], status)
+            _refuse(rows, request, body["error"], head.status or 200)
             return rows.decoded(RESPONSE)
         problem: str | None = None
         for row in _objects(body if type(body) is list else [body]):
@@ -257,34 +231,15 @@ class BitmexDecoder:
         return rows.decoded(RESPONSE, problem)
 
 
-class Bitmex:
+class Bitmex(ListedVenue):
     """The venue, as in `base.Venue`."""
-
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host."""
-        return (host or "").lower().rstrip(".") in HOSTS
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """A row of the tables of orders and executions."""
         return sender == "server" and b'"orderID"' in payload and _TABLE.search(payload) is not None
 
-    def decoder(self, facts: ConnectionFacts) -> BitmexDecoder:
-        """A decoder for one connection."""
-        return BitmexDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys and signatures: by their names, and as the unnamed `args` of a login and of its echo."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The key and the signature in the query of the upgrade request."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = Bitmex()
+VENUE: Final = Bitmex(NAME, HOSTS, _SECRETS, BitmexDecoder)
 
 
 def _stream(document: Any) -> tuple[str | None, Row]:
@@ -296,6 +251,17 @@ def _stream(document: Any) -> tuple[str | None, Row]:
     if type(document) is not dict:
         raise Broken("not a JSON object")
     return stream, document
+
+
+def _asked(head: HttpHead) -> tuple[str | None, str, str]:
+    """What a call asks of orders (None: nothing), its path and query. Raises `Broken` for an order call that is not known."""
+    path, _, query = (head.target or "").partition("?")
+    path = path.rstrip("/")
+    action = _REST.get((head.method or "", path))
+    known = path in _NOT_ORDERS or head.method == "GET" or head.method is None
+    if action is None and path.startswith("/api/v1/order/") and not known:
+        raise Broken(f"an order call that is not known: {head.method} {path}")
+    return action, path, query
 
 
 def _body(payload: bytes) -> Row:

@@ -22,10 +22,8 @@ Docs       https://bybit-exchange.github.io/docs/v5: ws/connect, websocket/trade
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -37,8 +35,6 @@ from sniffer.exchanges.base import (
     Decoded,
     Pending,
     Rows,
-    always,
-    never,
 )
 from sniffer.exchanges.bybit_answers import Answer, Request
 from sniffer.exchanges.bybit_orders import AMEND, CANCEL, PLACE, add_execution, add_order, ask
@@ -47,7 +43,8 @@ from sniffer.exchanges.fields import objects, optional_text, text, time
 from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "bybit"
 
@@ -97,48 +94,35 @@ def marked(payload: bytes) -> bool:
     return any(payload.find(topic, 0, _TOPIC_END) >= 0 for topic in _TOPICS)
 
 
-class BybitDecoder:
+class BybitDecoder(VenueDecoder):
     """Decodes one connection; remembers the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_market_only", "_pending", "_sbe_told")
+    __slots__ = ("_calls", "_market_only", "_pending", "_sbe_told")
+
+    wanted_text = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         self._market_only = "/public" in (facts.path or "")
         self._sbe_told = False
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
+    def _websocket(self, message: Message) -> Decoded | None:
+        if message.opcode == OPCODE_BINARY and not message.payload.startswith(b"{"):
+            return self._binary()
+        return self._request(message) if message.sender == "client" else self._topic_or_answer(message)
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode in (OPCODE_BINARY, OPCODE_HTTP) else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
+    def _unread(self, message: Message) -> str | None:
         payload = message.payload
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            if message.opcode == OPCODE_BINARY and not payload.startswith(b"{"):
-                return self._binary()
-            return self._request(message) if message.sender == "client" else self._topic_or_answer(message)
-        except Broken as error:
-            if b'"auth"' in payload and message.opcode != OPCODE_HTTP:
-                return Decoded(LOGIN, [], [])
-            if message.sender == "client":
-                ours = message.opcode == OPCODE_HTTP or b"order" in payload
-                return Decoded(REQUEST, [], [], str(error)) if ours else None
-            if message.opcode != OPCODE_HTTP and not marked(payload):
+        if message.opcode != OPCODE_HTTP:
+            if b'"auth"' in payload:
+                return LOGIN
+            if not (b"order" in payload if message.sender == "client" else marked(payload)):
                 return None
-            topic = message.opcode != OPCODE_HTTP and b'"topic"' in payload
-            return Decoded(UPDATE if topic else RESPONSE, [], [], str(error))
+            if message.sender == "server" and b'"topic"' not in payload:
+                return RESPONSE
+        return super()._unread(message)
 
     def _binary(self) -> Decoded | None:
         """SBE: market streams hold no orders, and are told once."""
@@ -226,30 +210,8 @@ class BybitDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        path = (head.target or "").partition("?")[0]
-        call = _CALL.fullmatch(path)
-        op = ".".join(call.groups()) if call and head.method == "POST" else None
-        if op is not None and op not in ACTIONS:
-            if op not in _NOT_ORDERS:
-                raise Broken(f"an order call that is not known: {head.method} {path}")
-            op = None
-        if message.sender == "client":
-            return self._call(message, head, op)
-        request = self._calls.take(head)
-        if op is None:
-            return self._states(message, request) if _STATES.fullmatch(path) else None
-        if request is None:
-            request = Request(ACTIONS[op], (), self.account)
-        document = parse_object(message.payload)
-        at = time(document, "time", MILLISECONDS) if document.get("time") is not None else None
-        answer = Answer(Rows(message, NAME, request.account), request, None, at, (head.status or 200) >= 500)
-        return answer.read(document, document.get("result"))
-
-    def _call(self, message: Message, head: HttpHead, op: str | None) -> Decoded | None:
+    def _call(self, message: Message, head: HttpHead) -> Decoded | None:
+        op, _ = _asked(head)
         key = next((value for name, value in head.headers if name == "x-bapi-api-key"), None)
         request = Request(None, (), self._accounts.key(key))
         try:
@@ -259,6 +221,18 @@ class BybitDecoder:
             return decoded
         finally:
             self._calls.put(head, request)
+
+    def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
+        op, path = _asked(head)
+        request = self._calls.take(head)
+        if op is None:
+            return self._states(message, request) if _STATES.fullmatch(path) else None
+        if request is None:
+            request = Request(ACTIONS[op], (), self.account)
+        document = parse_object(message.payload)
+        at = time(document, "time", MILLISECONDS) if document.get("time") is not None else None
+        answer = Answer(Rows(message, NAME, request.account), request, None, at, (head.status or 200) >= 500)
+        return answer.read(document, document.get("result"))
 
     def _states(self, message: Message, request: Request | None) -> Decoded | None:
         """The orders or executions that a query answers with."""
@@ -281,15 +255,12 @@ class BybitDecoder:
         return rows.decoded(RESPONSE, problem)
 
 
-class Bybit:
+class Bybit(ListedVenue):
     """The venue, as in `base.Venue`."""
 
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host; and by the paths of its websockets, which no other venue has."""
-        return (host or "").lower().rstrip(".") in HOSTS or (path or "").startswith(SOCKET_PATHS)
+    def owns_path(self, path: str) -> bool:
+        """Those of its websockets."""
+        return path.startswith(SOCKET_PATHS)
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """An order or an execution on a topic, or an operation on an order."""
@@ -298,17 +269,17 @@ class Bybit:
         known = b'"orderLinkId"' in payload and (b'"topic"' in payload or b'"op"' in payload)
         return known and (b'"execId"' in payload or b'"orderStatus"' in payload or _ORDER_OP.search(payload) is not None)
 
-    def decoder(self, facts: ConnectionFacts) -> BybitDecoder:
-        """A decoder for one connection."""
-        return BybitDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys and signatures: by their names, and as the unnamed `args` of a login."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The secrets of a query."""
-        return _SECRETS.target(path)
+VENUE: Final = Bybit(NAME, HOSTS, _SECRETS, BybitDecoder)
 
 
-VENUE: Final = Bybit()
+def _asked(head: HttpHead) -> tuple[str | None, str]:
+    """What a call asks of orders (None: nothing), and its path. Raises `Broken` for an order call that is not known."""
+    path = (head.target or "").partition("?")[0]
+    call = _CALL.fullmatch(path)
+    op = ".".join(call.groups()) if call and head.method == "POST" else None
+    if op is None or op in _NOT_ORDERS:
+        return None, path
+    if op not in ACTIONS:
+        raise Broken(f"an order call that is not known: {head.method} {path}")
+    return op, path

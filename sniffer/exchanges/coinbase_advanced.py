@@ -23,15 +23,15 @@ import binascii
 from collections.abc import Callable
 from typing import Any, Final
 
-from sniffer.exchanges.accounts import Accounts
-from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows, always, never
+from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
 from sniffer.exchanges.calls import Calls
 from sniffer.exchanges.coinbase_advanced_orders import ACTIONS, FILLS, HISTORY, Call, answer, ask, fill, queried, update
 from sniffer.exchanges.fields import rfc3339
 from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "coinbase-advanced"
 HOSTS: Final = (
@@ -52,41 +52,26 @@ def marked(payload: bytes) -> bool:
     return _USER in payload
 
 
-class CoinbaseAdvancedDecoder:
+class CoinbaseAdvancedDecoder(VenueDecoder):
     """Decodes one connection; remembers the REST calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls")
+    __slots__ = ("_calls",)
+
+    wanted_text = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._calls: Calls[Call] = Calls()
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
+    def _websocket(self, message: Message) -> Decoded | None:
+        if message.sender == "client":
+            return self._subscription(parse_object(message.payload))
+        return self._told(message)
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode in (OPCODE_BINARY, OPCODE_HTTP) else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        is_http = message.opcode == OPCODE_HTTP
-        try:
-            if is_http:
-                return self._http(message)
-            if message.sender == "client":
-                return self._subscription(parse_object(message.payload))
-            return self._told(message)
-        except Broken as error:
-            if is_http:
-                return Decoded(REQUEST if message.sender == "client" else RESPONSE, [], [], str(error))
-            if message.sender == "client" or b'"order' not in message.payload:
-                return None
-            return Decoded(UPDATE, [], [], str(error))
+    def _unread(self, message: Message) -> str | None:
+        if message.opcode != OPCODE_HTTP and (message.sender == "client" or b'"order' not in message.payload):
+            return None
+        return super()._unread(message)
 
     # --- websocket ---
 
@@ -111,12 +96,6 @@ class CoinbaseAdvancedDecoder:
         return rows.decoded(UPDATE, problem) if rows.orders or problem else None
 
     # --- REST ---
-
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         path = _path(head)
@@ -150,15 +129,8 @@ class CoinbaseAdvancedDecoder:
         return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
 
 
-class CoinbaseAdvanced:
+class CoinbaseAdvanced(ListedVenue):
     """The venue, as in `base.Venue`."""
-
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host."""
-        return (host or "").lower().rstrip(".") in HOSTS
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """A subscription with a JWT, or an order of the user channel."""
@@ -166,20 +138,8 @@ class CoinbaseAdvanced:
             return b'"jwt"' in payload and b'"channel"' in payload
         return _USER in payload and b'"order_side"' in payload and b'"leaves_quantity"' in payload
 
-    def decoder(self, facts: ConnectionFacts) -> CoinbaseAdvancedDecoder:
-        """A decoder for one connection."""
-        return CoinbaseAdvancedDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """JWTs, keys and signatures, in JSON and header lines."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The same in a query."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = CoinbaseAdvanced()
+VENUE: Final = CoinbaseAdvanced(NAME, HOSTS, _SECRETS, CoinbaseAdvancedDecoder)
 
 
 def key_name(jwt: Any) -> str | None:

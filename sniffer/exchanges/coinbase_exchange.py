@@ -23,8 +23,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
 
-from sniffer.exchanges.accounts import Accounts
-from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows, always, never
+from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
 from sniffer.exchanges.calls import Calls, parameters
 from sniffer.exchanges.coinbase_exchange_orders import (
     EVENTS,
@@ -43,7 +42,8 @@ from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "coinbase-exchange"
 HOSTS: Final = (
@@ -66,48 +66,34 @@ def marked(payload: bytes) -> bool:
     return _OWN in payload
 
 
-class CoinbaseExchangeDecoder:
+class CoinbaseExchangeDecoder(VenueDecoder):
     """Decodes one connection; remembers what its orders ask for, and the REST calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_known")
+    __slots__ = ("_calls", "_known")
+
+    wanted_text = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._calls: Calls[Call] = Calls()
         self._known = LastKnown()
-
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
 
     def hole(self, sender: Sender) -> None:
         """As `Remembers.hole`."""
         if sender == "server":
             self._known.clear()
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode in (OPCODE_BINARY, OPCODE_HTTP) else never
+    def _websocket(self, message: Message) -> Decoded | None:
+        if message.sender == "client":
+            return self._subscription(parse_object(message.payload))
+        return self._event(message)
 
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        is_http = message.opcode == OPCODE_HTTP
-        try:
-            if is_http:
-                return self._http(message)
-            if message.sender == "client":
-                return self._subscription(parse_object(message.payload))
-            return self._event(message)
-        except Broken as error:
-            if is_http:
-                return Decoded(REQUEST if message.sender == "client" else RESPONSE, [], [], str(error))
+    def _unread(self, message: Message) -> str | None:
+        if message.opcode != OPCODE_HTTP:
             if message.sender == "client" or _OWN not in message.payload:
                 return None
             self._known.clear()  # whose event it was may not be readable
-            return Decoded(UPDATE, [], [], str(error))
+        return super()._unread(message)
 
     def _subscription(self, document: Row) -> Decoded | None:
         if "signature" not in document and "passphrase" not in document:
@@ -125,12 +111,6 @@ class CoinbaseExchangeDecoder:
         return rows.decoded(UPDATE)
 
     # --- REST ---
-
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         path, name = _split(head.target)
@@ -189,15 +169,8 @@ class CoinbaseExchangeDecoder:
         return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
 
 
-class CoinbaseExchange:
+class CoinbaseExchange(ListedVenue):
     """The venue, as in `base.Venue`."""
-
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host."""
-        return (host or "").lower().rstrip(".") in HOSTS
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """A subscription with a passphrase and products, or an own event of the feed."""
@@ -205,20 +178,8 @@ class CoinbaseExchange:
             return b'"passphrase"' in payload and b'"signature"' in payload and b'"subscribe"' in payload
         return all(word in payload for word in _OWN_WORDS)
 
-    def decoder(self, facts: ConnectionFacts) -> CoinbaseExchangeDecoder:
-        """A decoder for one connection."""
-        return CoinbaseExchangeDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """Keys, signatures and passphrases, in JSON and header lines."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The same in a query."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = CoinbaseExchange()
+VENUE: Final = CoinbaseExchange(NAME, HOSTS, _SECRETS, CoinbaseExchangeDecoder)
 
 
 def _split(target: str | None) -> tuple[str, str]:

@@ -26,11 +26,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges import deribit_requests as calls
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -41,8 +39,6 @@ from sniffer.exchanges.base import (
     Decoded,
     Pending,
     Rows,
-    always,
-    never,
 )
 from sniffer.exchanges.calls import Calls, parameters
 from sniffer.exchanges.deribit_answers import Told
@@ -51,7 +47,8 @@ from sniffer.exchanges.fields import text
 from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "deribit"
 HOSTS: Final = ("www.deribit.com", "deribit.com", "test.deribit.com", "history.deribit.com", "drb.coinbase.com")
@@ -75,43 +72,29 @@ def marked(payload: bytes) -> bool:
     return b'"user.' in payload or (b'"subscription"' not in payload and b'"heartbeat"' not in payload)
 
 
-class DeribitDecoder:
+class DeribitDecoder(VenueDecoder):
     """Decodes one connection; remembers the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_pending")
+    __slots__ = ("_calls", "_pending")
+
+    wanted_text = staticmethod(marked)
+    wanted_binary = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
+    def _websocket(self, message: Message) -> Decoded | None:
+        return self._request(message) if message.sender == "client" else self._notification_or_answer(message)
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode in (OPCODE_TEXT, OPCODE_BINARY):
-            return always if sender == "client" else marked
-        return always if opcode == OPCODE_HTTP else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
+    def _unread(self, message: Message) -> str | None:
         payload = message.payload
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            if message.sender == "client":
-                return self._request(message)
-            return self._notification_or_answer(message)
-        except Broken as error:
-            if message.sender == "client":
-                ours = message.opcode == OPCODE_HTTP or b"private/" in payload
-                return Decoded(REQUEST, [], [], str(error)) if ours else None
-            if b'"user.' in payload:
-                return Decoded(UPDATE, [], [], str(error))
-            return Decoded(RESPONSE, [], [], str(error)) if message.opcode == OPCODE_HTTP or marked(payload) else None
+        if message.sender == "client":
+            return REQUEST if message.opcode == OPCODE_HTTP or b"private/" in payload else None
+        if b'"user.' in payload:
+            return UPDATE
+        return RESPONSE if message.opcode == OPCODE_HTTP or marked(payload) else None
 
     # --- notifications ---
 
@@ -210,12 +193,6 @@ class DeribitDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
-
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         request = Request("", (), None)
         try:
@@ -253,34 +230,19 @@ class DeribitDecoder:
         return self._answered(message, request, _request_id(document), document, head.status)
 
 
-class Deribit:
+class Deribit(ListedVenue):
     """The venue, as in `base.Venue`."""
 
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host; and by the path of its websocket, which no other venue has."""
-        return (host or "").lower().rstrip(".") in HOSTS or (path or "").partition("?")[0].rstrip("/") == SOCKET_PATH
+    def owns_path(self, path: str) -> bool:
+        """That of its websocket."""
+        return path.partition("?")[0].rstrip("/") == SOCKET_PATH
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """An order request, or a notification of a user's channel."""
         return (_ORDER_CALL if sender == "client" else _ORDER_NEWS).search(payload) is not None
 
-    def decoder(self, facts: ConnectionFacts) -> DeribitDecoder:
-        """A decoder for one connection."""
-        return DeribitDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys, client secrets, signatures and tokens."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The secrets of a query."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = Deribit()
+VENUE: Final = Deribit(NAME, HOSTS, _SECRETS, DeribitDecoder)
 
 
 def _request_id(document: Row) -> str | None:

@@ -21,11 +21,9 @@ Docs       https://www.gate.com/docs/developers/apiv4/ws/en/, https://www.gate.c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges import gate_orders, gate_requests
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -37,8 +35,6 @@ from sniffer.exchanges.base import (
     Decoded,
     Pending,
     Rows,
-    always,
-    never,
 )
 from sniffer.exchanges.calls import Calls, parameters
 from sniffer.exchanges.fields import identity, optional_text, text
@@ -46,7 +42,8 @@ from sniffer.exchanges.gate_requests import ACTIONS, ORDERS, TRADES, Request, re
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "gate"
 HOSTS: Final = (
@@ -83,43 +80,30 @@ def marked(payload: bytes) -> bool:
     return _MARKET_PUSH(payload) is None and any(word in payload for word in _WORDS)
 
 
-class GateDecoder:
+class GateDecoder(VenueDecoder):
     """Decodes one connection; remembers the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_pending", "_sbe_told")
+    __slots__ = ("_calls", "_pending", "_sbe_told")
+
+    wanted_text = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         self._sbe_told = False
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
+    def _websocket(self, message: Message) -> Decoded | None:
+        if message.opcode == OPCODE_BINARY and not message.payload.startswith(b"{"):
+            told, self._sbe_told = self._sbe_told, True
+            return None if told else Decoded(OTHER, [], [], _SBE)
+        return self._request(message) if message.sender == "client" else self._push_or_answer(message)
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode in (OPCODE_BINARY, OPCODE_HTTP) else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
+    def _unread(self, message: Message) -> str | None:
         payload = message.payload
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            if message.opcode == OPCODE_BINARY and not payload.startswith(b"{"):
-                told, self._sbe_told = self._sbe_told, True
-                return None if told else Decoded(OTHER, [], [], _SBE)
-            return self._request(message) if message.sender == "client" else self._push_or_answer(message)
-        except Broken as error:
-            if message.opcode != OPCODE_HTTP and b"order" not in payload and b"usertrades" not in payload:
-                return None
-            kind = REQUEST if message.sender == "client" else RESPONSE if message.opcode == OPCODE_HTTP else UPDATE
-            return Decoded(kind, [], [], str(error))
+        if message.opcode != OPCODE_HTTP and b"order" not in payload and b"usertrades" not in payload:
+            return None
+        return super()._unread(message)
 
     # --- the WebSocket API ---
 
@@ -227,12 +211,6 @@ class GateDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
-
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         account = self._accounts.key(next((value for name, value in head.headers if name == "key"), None))
         request = Request(None, (), account)
@@ -263,31 +241,16 @@ class GateDecoder:
         return self._answered(message, op, request, None, body, body if refused else None, (head.status or 0) >= 500)
 
 
-class Gate:
+class Gate(ListedVenue):
     """The venue, as in `base.Venue`."""
 
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host; and by the paths of its websockets."""
-        return (host or "").lower().rstrip(".") in HOSTS or _WS_PATH.fullmatch((path or "").partition("?")[0]) is not None
+    def owns_path(self, path: str) -> bool:
+        """Those of its websockets."""
+        return _WS_PATH.fullmatch(path.partition("?")[0]) is not None
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """By the names of the channels of orders and user trades."""
         return (_ORDER_OP if sender == "client" else _ORDER_PUSH).search(payload) is not None
 
-    def decoder(self, facts: ConnectionFacts) -> GateDecoder:
-        """A decoder for one connection."""
-        return GateDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys and signatures, in JSON and header lines, and where answers echo them."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The secrets of a query; there should be none."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = Gate()
+VENUE: Final = Gate(NAME, HOSTS, _SECRETS, GateDecoder)

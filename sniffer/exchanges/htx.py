@@ -27,7 +27,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges import htx_requests as requests
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -38,7 +37,6 @@ from sniffer.exchanges.base import (
     Decoded,
     Pending,
     Rows,
-    always,
     never,
 )
 from sniffer.exchanges.calls import Calls, parameters
@@ -49,7 +47,8 @@ from sniffer.exchanges.inflate import inflate, inflated
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "htx"
 HOSTS: Final = (
@@ -69,53 +68,41 @@ def marked(payload: bytes) -> bool:
     return b"orders" in payload or b"Orders" in payload or b"clearing#" in payload or b'"cid"' in payload
 
 
-class HtxDecoder:
+class HtxDecoder(VenueDecoder):
     """Decodes one connection; remembers the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_market_only", "_pending")
+    __slots__ = ("_calls", "_market_only", "_pending")
+
+    wanted_text = staticmethod(marked)
+    wanted_binary = staticmethod(inflated(marked))
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         self._market_only = (facts.path or "").partition("?")[0].rstrip("/") in MARKET_PATHS
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
-
     def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
         """As `Decoder.wanted`. A path of market data spares the inflating."""
-        if opcode == OPCODE_HTTP:
-            return always
-        if opcode not in (OPCODE_TEXT, OPCODE_BINARY) or self._market_only:
-            return never
-        if sender == "client":
-            return always
-        return marked if opcode == OPCODE_TEXT else inflated(marked)
+        return never if self._market_only and opcode != OPCODE_HTTP else super().wanted(sender, opcode)
 
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        payload = message.payload
+    def _websocket(self, message: Message) -> Decoded | None:
+        document = parse_object(inflate(message.payload))
+        return self._request(message, document) if message.sender == "client" else self._push_or_answer(message, document)
+
+    def _unread(self, message: Message) -> str | None:
+        if message.opcode == OPCODE_HTTP:
+            return super()._unread(message)
         try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            payload = inflate(payload)
-            document = parse_object(payload)
-            if message.sender == "client":
-                return self._request(message, document)
-            return self._push_or_answer(message, document)
-        except Broken as error:
-            if message.sender == "client":
-                ours = message.opcode == OPCODE_HTTP or b'"cid"' in payload or _ORDER_CALL.search(payload) is not None
-                return Decoded(REQUEST, [], [], str(error)) if ours else None
-            unread = (
-                message.opcode == OPCODE_BINARY and not payload.isascii()
-            )  # it could not be inflated: orders, for all we know
-            ours = message.opcode == OPCODE_HTTP or unread or marked(payload)
-            kind = RESPONSE if message.opcode == OPCODE_HTTP or b'"cid"' in payload else UPDATE
-            return Decoded(kind, [], [], str(error)) if ours else None
+            payload = inflate(message.payload)
+        except Broken:  # orders, for all we know
+            payload = message.payload
+        if message.sender == "client":
+            return REQUEST if b'"cid"' in payload or _ORDER_CALL.search(payload) is not None else None
+        if b'"cid"' in payload:
+            return RESPONSE
+        unread = message.opcode == OPCODE_BINARY and not payload.isascii()
+        return UPDATE if unread or marked(payload) else None
 
     # --- websocket ---
 
@@ -180,22 +167,8 @@ class HtxDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
+    def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         path, _, query = (head.target or "").partition("?")
-        if message.sender == "client":
-            return self._call(message, head, path, query)
-        request = self._calls.take(head)
-        if request is None:
-            call, _ = requests.rest_call(head.method, path)
-            request = Request(call, (), self.account)
-        if request.call is None:
-            return None
-        return self._answered(message, request, None, parse_object(message.payload))
-
-    def _call(self, message: Message, head: HttpHead, path: str, query: str) -> Decoded | None:
         request = Request(None, (), None)
         try:
             call, said = requests.rest_call(head.method, path)
@@ -210,16 +183,18 @@ class HtxDecoder:
         finally:  # each call takes its place in the queue, a broken one too
             self._calls.put(head, request)
 
+    def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
+        request = self._calls.take(head)
+        if request is None:
+            call, _ = requests.rest_call(head.method, (head.target or "").partition("?")[0])
+            request = Request(call, (), self.account)
+        if request.call is None:
+            return None
+        return self._answered(message, request, None, parse_object(message.payload))
 
-class Htx:
+
+class Htx(ListedVenue):
     """The venue, as in `base.Venue`."""
-
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host."""
-        return (host or "").lower().rstrip(".") in HOSTS
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """A push of orders or of trades, compressed or not, or an order operation."""
@@ -232,20 +207,8 @@ class Htx:
                 return False
         return _PUSH.search(payload) is not None and (b'"push"' in payload or b'"notify"' in payload)
 
-    def decoder(self, facts: ConnectionFacts) -> HtxDecoder:
-        """A decoder for one connection."""
-        return HtxDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """Access keys and signatures."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The access key and the signature of a query."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = Htx()
+VENUE: Final = Htx(NAME, HOSTS, _SECRETS, HtxDecoder)
 
 
 def _request_id(document: Row) -> str | None:

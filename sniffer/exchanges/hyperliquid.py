@@ -23,11 +23,9 @@ Docs       https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api: w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges import hyperliquid_requests as calls
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     REFERENCE,
@@ -39,8 +37,6 @@ from sniffer.exchanges.base import (
     Decoded,
     Pending,
     Rows,
-    always,
-    never,
 )
 from sniffer.exchanges.calls import Calls
 from sniffer.exchanges.fields import text
@@ -50,7 +46,8 @@ from sniffer.exchanges.instruments import Instruments
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "hyperliquid"
 HOSTS: Final = tuple(
@@ -95,45 +92,36 @@ def marked(payload: bytes) -> bool:
     return b'"oid"' in payload or b'"post"' in payload or b'wapId"' in payload
 
 
-class HyperliquidDecoder:
+class HyperliquidDecoder(VenueDecoder):
     """Decodes one connection; remembers requests that await an answer, and whose events its subscriptions bring."""
 
-    __slots__ = ("_accounts", "_calls", "_instruments", "_pending", "_users")
+    __slots__ = ("_calls", "_instruments", "_pending", "_users")
+
+    wanted_text = staticmethod(marked)
+    wanted_binary = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._instruments = Instruments(facts, NAME)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         self._users: Bounded[str | None] = Bounded(SUBSCRIPTIONS)
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
+    def _websocket(self, message: Message) -> Decoded | None:
+        document = parse_object(message.payload)
+        if message.sender == "client":
+            return self._asked(message, document)
+        return self._answer(message, document) if document.get("channel") == "post" else self._event(message, document)
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode in (OPCODE_TEXT, OPCODE_BINARY):
-            return always if sender == "client" else marked
-        return always if opcode == OPCODE_HTTP else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            document = parse_object(message.payload)
+    def _unread(self, message: Message) -> str | None:
+        if message.opcode != OPCODE_HTTP:
             if message.sender == "client":
-                return self._asked(message, document)
-            return self._answer(message, document) if document.get("channel") == "post" else self._event(message, document)
-        except Broken as error:
-            if message.sender == "client":
-                ours = message.opcode == OPCODE_HTTP or b'"action"' in message.payload
-                return Decoded(REQUEST, [], [], str(error)) if ours else None
-            ours = message.opcode == OPCODE_HTTP or marked(message.payload)
-            kind = RESPONSE if message.opcode == OPCODE_HTTP or b'"post"' in message.payload else UPDATE
-            return Decoded(kind, [], [], str(error)) if ours else None
+                return REQUEST if b'"action"' in message.payload else None
+            if not marked(message.payload):
+                return None
+            if b'"post"' in message.payload:
+                return RESPONSE
+        return super()._unread(message)
 
     # --- events ---
 
@@ -241,11 +229,8 @@ class HyperliquidDecoder:
     # --- REST ---
 
     def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        path = head.target.partition("?")[0] if head is not None and head.target is not None else ""
-        if head is None or (path and path not in ("/exchange", "/info")):
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head, path)
+        path = _path(message.http)
+        return None if path and path not in ("/exchange", "/info") else super()._http(message)
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         request = Request((), 0, None, "")
@@ -255,27 +240,20 @@ class HyperliquidDecoder:
         finally:  # each call takes its place in the queue, a broken one too
             self._calls.put(head, request)
 
-    def _call_answer(self, message: Message, head: HttpHead, path: str) -> Decoded | None:
+    def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
         request = self._calls.take(head)
         told = Told(Rows(message, NAME, request.account if request else self.account), RESPONSE)
         if head.status is not None and head.status >= 400:
             if request is None or request.orders:
                 told.refused(_short_text(message.payload), request, unknown=head.status >= 500)
             return told.decoded()
-        if path == "/info" or (request is not None and request.question is not None):
+        if _path(head) == "/info" or (request is not None and request.question is not None):
             return self._told(told, parse(message.payload), request.question if request is not None else None)
         return self._done(told, parse(message.payload), request)
 
 
-class Hyperliquid:
+class Hyperliquid(ListedVenue):
     """The venue, as in `base.Venue`."""
-
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host."""
-        return (host or "").lower().rstrip(".") in HOSTS
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """An event with an order id on one of the user's channels, or an action about orders."""
@@ -283,20 +261,12 @@ class Hyperliquid:
             return b'"oid"' in payload and b'"coin"' in payload and _EVENT.search(payload) is not None
         return b'"post"' in payload and _ACTION.search(payload) is not None
 
-    def decoder(self, facts: ConnectionFacts) -> HyperliquidDecoder:
-        """A decoder for one connection."""
-        return HyperliquidDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """Signatures and nonces of actions."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """No path holds a secret."""
-        return _SECRETS.target(path)
+VENUE: Final = Hyperliquid(NAME, HOSTS, _SECRETS, HyperliquidDecoder)
 
 
-VENUE: Final = Hyperliquid()
+def _path(head: HttpHead | None) -> str:
+    return "" if head is None else (head.target or "").partition("?")[0]
 
 
 def _short_text(body: bytes) -> str | None:

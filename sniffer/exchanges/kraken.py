@@ -31,7 +31,6 @@ from collections.abc import Callable
 from typing import Final
 
 from sniffer.exchanges import kraken_requests as calls
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -42,8 +41,6 @@ from sniffer.exchanges.base import (
     Decoded,
     Pending,
     Rows,
-    always,
-    never,
 )
 from sniffer.exchanges.calls import Calls, parameters
 from sniffer.exchanges.fields import identity, optional_rfc3339
@@ -53,7 +50,8 @@ from sniffer.exchanges.kraken_responses import ORDER_QUERIES, TRADE_QUERIES, Ans
 from sniffer.exchanges.kraken_updates import Updates
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "kraken"
 UNIFIED: Final = "uws.kraken.com"
@@ -84,50 +82,38 @@ def marked(payload: bytes) -> bool:
     return b'"method"' in payload or b'executions"' in payload or b'rderStatus"' in payload or b'cancelAllStatus"' in payload
 
 
-class KrakenDecoder:
+class KrakenDecoder(VenueDecoder):
     """Decodes one connection; remembers what its orders ask for, and the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_facts", "_pending", "_unit", "_updates")
+    __slots__ = ("_calls", "_facts", "_pending", "_unit", "_updates")
+
+    wanted_text = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
         self._facts = facts
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         # Derivatives are counted in contracts or in coins, depending on the market: on the unified API the unit is not said.
         self._unit = None if (facts.host or "").lower() == UNIFIED else "base"
         self._updates = Updates(self._unit)
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
-
     def hole(self, sender: Sender) -> None:
         """As `Remembers.hole`."""
         if sender == "server":
             self._updates.clear()
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode in (OPCODE_BINARY, OPCODE_HTTP) else never
+    def _websocket(self, message: Message) -> Decoded | None:
+        return self._request(message) if message.sender == "client" else self._told(message)
 
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        is_http = message.opcode == OPCODE_HTTP
-        kind = REQUEST if message.sender == "client" else RESPONSE
-        try:
-            if is_http:
-                return self._http(message)
-            return self._request(message) if message.sender == "client" else self._told(message)
-        except Broken as error:
-            payload = message.payload
-            if not is_http and not any(word in payload for word in _ORDER_WORDS):
+    def _unread(self, message: Message) -> str | None:
+        payload = message.payload
+        if message.opcode != OPCODE_HTTP:
+            if not any(word in payload for word in _ORDER_WORDS):
                 return None
-            update = message.sender == "server" and not is_http and b"Status" not in payload and b'"method"' not in payload
-            return Decoded(UPDATE if update else kind, [], [], str(error))
+            if message.sender == "server" and (b"Status" in payload or b'"method"' in payload):
+                return RESPONSE
+        return super()._unread(message)
 
     # --- websocket ---
 
@@ -225,12 +211,6 @@ class KrakenDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
-
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         name = _call_name(head.target)
         account = self._accounts.key(next((value for key, value in head.headers if key == "api-key"), None))
@@ -272,15 +252,8 @@ class KrakenDecoder:
         return decoded if decoded.orders or decoded.fills or decoded.problem else None
 
 
-class Kraken:
+class Kraken(ListedVenue):
     """The venue, as in `base.Venue`."""
-
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host."""
-        return (host or "").lower().rstrip(".") in HOSTS
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """An order request with its token, an answer with its times, an executions message, openOrders or ownTrades."""
@@ -292,20 +265,8 @@ class Kraken:
             return _REQUEST.search(payload) is not None
         return payload.startswith(b"[") and (b'"openOrders"' in payload or b'"ownTrades"' in payload)
 
-    def decoder(self, facts: ConnectionFacts) -> KrakenDecoder:
-        """A decoder for one connection."""
-        return KrakenDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """Tokens, API keys, signatures and one-time passwords, in JSON, forms and header lines."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The same in a query."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = Kraken()
+VENUE: Final = Kraken(NAME, HOSTS, _SECRETS, KrakenDecoder)
 
 
 def _awaiting(message: Message, name: str, rows: Rows, validate: bool) -> Request:

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -31,7 +30,6 @@ from sniffer.exchanges.base import (
     ConnectionFacts,
     Decoded,
     Rows,
-    always,
     never,
 )
 from sniffer.exchanges.calls import Calls, parameters
@@ -42,7 +40,8 @@ from sniffer.exchanges.kraken_futures_orders import AMEND, CANCEL, PLACE, add_fi
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "kraken-futures"
 HOSTS: Final = (
@@ -68,53 +67,40 @@ def marked(payload: bytes) -> bool:
     return b'rder_id"' in payload or any(payload.find(word, 0, _FEED_END) >= 0 for word in _FEED_WORDS)
 
 
-class KrakenFuturesDecoder:
+class KrakenFuturesDecoder(VenueDecoder):
     """Decodes one connection; remembers the terms of its open orders, and the calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_known")
+    __slots__ = ("_calls", "_known")
+
+    wanted_text = staticmethod(marked)
+    wanted_binary = staticmethod(never)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._known = LastKnown()
         self._calls: Calls[Request] = Calls()
-
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
 
     def hole(self, sender: Sender) -> None:
         """As `Remembers.hole`."""
         if sender == "server":
             self._known.clear()
 
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: it logs in."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        return always if opcode == OPCODE_HTTP else never
+    def _websocket(self, message: Message) -> Decoded | None:
+        document = parse_object(message.payload)
+        if document.keys() & {"signed_challenge", "original_challenge", "api_key"} or document.get("event") == "challenge":
+            if message.sender == "client":
+                self._accounts.key(document.get("api_key"), login=True)
+            return Decoded(LOGIN, [], [])
+        return self._feed(message, document) if message.sender == "server" else None
 
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        payload = message.payload
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            document = parse_object(payload)
-            if document.keys() & {"signed_challenge", "original_challenge", "api_key"} or document.get("event") == "challenge":
-                if message.sender == "client":
-                    self._accounts.key(document.get("api_key"), login=True)
-                return Decoded(LOGIN, [], [])
-            return self._feed(message, document) if message.sender == "server" else None
-        except Broken as error:
-            if message.opcode == OPCODE_HTTP:
-                return Decoded(REQUEST if message.sender == "client" else RESPONSE, [], [], str(error))
-            if any(word in payload for word in _CHALLENGES):
-                return Decoded(LOGIN, [], [])
-            if message.sender == "client" or not marked(payload):
+    def _unread(self, message: Message) -> str | None:
+        if message.opcode != OPCODE_HTTP:
+            if any(word in message.payload for word in _CHALLENGES):
+                return LOGIN
+            if message.sender == "client" or not marked(message.payload):
                 return None
             self._known.clear()  # any order may have changed
-            return Decoded(UPDATE, [], [], str(error))
+        return super()._unread(message)
 
     # --- feeds ---
 
@@ -146,27 +132,8 @@ class KrakenFuturesDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        path, _, query = (head.target or "").partition("?")
-        call = path.removeprefix("/derivatives").removeprefix("/api/v3/")
-        if call not in _CALLS or head.method not in ("POST", "PUT", None):
-            call = call if call in _QUERIES else ""
-        if message.sender == "client":
-            return self._call(message, head, call, query)
-        request = self._calls.take(head)
-        if call in _QUERIES:
-            return self._listed(message, request)
-        if not call:
-            return None
-        if request is None:
-            request = Request(_CALLS[call], (), self.account)
-        answer = Answer(Rows(message, NAME, request.account), request, (head.status or 200) >= 500)
-        return answer.read(parse_object(message.payload))
-
-    def _call(self, message: Message, head: HttpHead, call: str, query: str) -> Decoded | None:
+    def _call(self, message: Message, head: HttpHead) -> Decoded | None:
+        call, query = _asked(head)
         key = next((value for name, value in head.headers if name == "apikey"), None)
         request = Request(_CALLS.get(call), (), self._accounts.key(key))
         try:
@@ -185,6 +152,18 @@ class KrakenFuturesDecoder:
         finally:
             self._calls.put(head, request)
 
+    def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
+        call, _ = _asked(head)
+        request = self._calls.take(head)
+        if call in _QUERIES:
+            return self._listed(message, request)
+        if not call:
+            return None
+        if request is None:
+            request = Request(_CALLS[call], (), self.account)
+        answer = Answer(Rows(message, NAME, request.account), request, (head.status or 200) >= 500)
+        return answer.read(parse_object(message.payload))
+
     def _listed(self, message: Message, request: Request | None) -> Decoded | None:
         """The orders or fills that a query answers with."""
         document = parse_object(message.payload)
@@ -196,15 +175,12 @@ class KrakenFuturesDecoder:
         return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
 
 
-class KrakenFutures:
+class KrakenFutures(ListedVenue):
     """The venue, as in `base.Venue`."""
 
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host; and by the path of REST, which no other venue has."""
-        return (host or "").lower().rstrip(".") in HOSTS or (path or "").startswith(REST_PATH)
+    def owns_path(self, path: str) -> bool:
+        """That of REST."""
+        return path.startswith(REST_PATH)
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """A message of the feeds of open orders or fills."""
@@ -212,20 +188,16 @@ class KrakenFutures:
             return False
         return b'"open_orders' in payload or (b'"fills' in payload and b'"fill_id"' in payload)
 
-    def decoder(self, facts: ConnectionFacts) -> KrakenFuturesDecoder:
-        """A decoder for one connection."""
-        return KrakenFuturesDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys, challenges and their signatures, in JSON and header lines."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The secrets of a query."""
-        return _SECRETS.target(path)
+VENUE: Final = KrakenFutures(NAME, HOSTS, _SECRETS, KrakenFuturesDecoder)
 
 
-VENUE: Final = KrakenFutures()
+def _asked(head: HttpHead) -> tuple[str, str]:
+    """The name of a call about orders (empty for any other), and its query."""
+    path, _, query = (head.target or "").partition("?")
+    call = path.removeprefix("/derivatives").removeprefix("/api/v3/")
+    changes = call in _CALLS and head.method in ("POST", "PUT", None)
+    return call if changes or call in _QUERIES else "", query
 
 
 def _each(items: list[Row], add: Callable[[Row], None]) -> str | None:

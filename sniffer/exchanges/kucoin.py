@@ -26,7 +26,6 @@ from urllib.parse import unquote
 
 from sniffer.config import REDACTED
 from sniffer.exchanges import kucoin_orders, kucoin_requests
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -37,8 +36,6 @@ from sniffer.exchanges.base import (
     Decoded,
     Pending,
     Rows,
-    always,
-    never,
 )
 from sniffer.exchanges.calls import Calls, parameters
 from sniffer.exchanges.fields import identity, text
@@ -46,7 +43,8 @@ from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.kucoin_requests import ACTIONS, FILLS, WS_OPS, Request, rest_call
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "kucoin"
 _DOMAINS: Final = (".kucoin.com", ".kucoin.eu")
@@ -96,13 +94,16 @@ def marked(payload: bytes) -> bool:
     return _MARKET_PUSH(payload) is None and any(word in payload for word in _WORDS)
 
 
-class KucoinDecoder:
+class KucoinDecoder(VenueDecoder):
     """Decodes one connection; remembers the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_pending")
+    __slots__ = ("_calls", "_pending")
+
+    wanted_text = staticmethod(marked)
+    wanted_binary = staticmethod(marked)
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         for name, value in _query(facts.path):
@@ -111,31 +112,15 @@ class KucoinDecoder:
             elif name == "apikey":
                 self._accounts.key(value)
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
-
-    def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode in (OPCODE_TEXT, OPCODE_BINARY):
-            return always if sender == "client" else marked
-        return always if opcode == OPCODE_HTTP else never
-
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        payload = message.payload
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            if message.sender == "client":
-                return self._request(message) if payload.lstrip().startswith(b"{") else Decoded(LOGIN, [], [])
+    def _websocket(self, message: Message) -> Decoded | None:
+        if message.sender == "server":
             return self._push_or_answer(message)
-        except Broken as error:
-            if message.sender == "client" and message.opcode != OPCODE_HTTP and b'"op"' not in payload:
-                return None
-            kind = REQUEST if message.sender == "client" else RESPONSE if message.opcode == OPCODE_HTTP else UPDATE
-            return Decoded(kind, [], [], str(error))
+        return self._request(message) if message.payload.lstrip().startswith(b"{") else Decoded(LOGIN, [], [])
+
+    def _unread(self, message: Message) -> str | None:
+        if message.sender == "client" and message.opcode != OPCODE_HTTP and b'"op"' not in message.payload:
+            return None
+        return super()._unread(message)
 
     # --- websocket ---
 
@@ -205,12 +190,6 @@ class KucoinDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
-
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         account = self._accounts.key(next((value for name, value in head.headers if name == "kc-api-key"), None))
         request = Request(None, (), account)
@@ -264,11 +243,8 @@ def _query(path: str | None) -> list[tuple[str, str]]:
     return [(name.lower(), unquote(value)) for name, _, value in pairs if value]
 
 
-class Kucoin:
+class Kucoin(ListedVenue):
     """The venue, as in `base.Venue`."""
-
-    name = NAME
-    hosts = HOSTS
 
     def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
         """By host: connections are told theirs by REST, and all end alike."""
@@ -278,17 +254,9 @@ class Kucoin:
         """By the topics of orders, and by the operations of order entry."""
         return (_OP.search(payload) or (_OWN_PUSH.search(payload) if sender == "server" else None)) is not None
 
-    def decoder(self, facts: ConnectionFacts) -> KucoinDecoder:
-        """A decoder for one connection."""
-        return KucoinDecoder(facts)
-
     def redact(self, sender: Sender, text: str) -> str:
         """Tokens, API keys, signatures and passphrases, in JSON and header lines, and a signature on its own."""
-        return REDACTED if _SIGNATURE.fullmatch(text.strip().strip('"')) else _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The token, or the key, signature and passphrase of a connection's path."""
-        return _SECRETS.target(path)
+        return REDACTED if _SIGNATURE.fullmatch(text.strip().strip('"')) else super().redact(sender, text)
 
 
-VENUE: Final = Kucoin()
+VENUE: Final = Kucoin(NAME, HOSTS, _SECRETS, KucoinDecoder)

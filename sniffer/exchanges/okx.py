@@ -24,7 +24,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges import okx_orders, okx_requests, okx_v3
-from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import (
     JOINED_BYTES,
     LOGIN,
@@ -38,7 +37,6 @@ from sniffer.exchanges.base import (
     Pending,
     Rows,
     always,
-    never,
 )
 from sniffer.exchanges.calls import Calls
 from sniffer.exchanges.fields import identity, text
@@ -48,7 +46,8 @@ from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.okx_requests import ACTIONS, NO_ORDERS, REST, Request
 from sniffer.exchanges.redact import Secrets
-from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, HttpHead, Message, Sender
+from sniffer.exchanges.venue import ListedVenue, VenueDecoder
+from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, HttpHead, Message, Sender
 
 NAME: Final = "okx"
 HOSTS: Final = (
@@ -112,49 +111,39 @@ def marked(payload: bytes) -> bool:
     return any(word in payload for word in _WORDS) or _OLD_ORDERS.search(payload) is not None
 
 
-class OkxDecoder:
+class OkxDecoder(VenueDecoder):
     """Decodes one connection; remembers the requests and calls that await an answer."""
 
-    __slots__ = ("_accounts", "_calls", "_instruments", "_pending", "_sbe", "_sbe_told")
+    __slots__ = ("_calls", "_instruments", "_pending", "_sbe", "_sbe_told")
+
+    wanted_text = staticmethod(marked)
+    wanted_binary = staticmethod(inflated(marked))
 
     def __init__(self, facts: ConnectionFacts) -> None:
-        self._accounts = Accounts(facts)
+        super().__init__(facts)
         self._instruments = Instruments(facts, NAME)
         self._pending: Pending[Request] = Pending()
         self._calls: Calls[Request] = Calls()
         self._sbe = "sbe" in (facts.path or "")
         self._sbe_told = False
 
-    @property
-    def account(self) -> str | None:
-        """As `Decoder.account`."""
-        return self._accounts.current
-
     def wanted(self, sender: Sender, opcode: int) -> Callable[[bytes], bool]:
-        """As `Decoder.wanted`. What a client says is little, and all of it is wanted: answers are joined to it."""
-        if opcode == OPCODE_TEXT:
-            return always if sender == "client" else marked
-        if opcode == OPCODE_BINARY:
-            return always if sender == "client" or self._sbe else inflated(marked)
-        return always if opcode == OPCODE_HTTP else never
+        """As `Decoder.wanted`. SBE is not inflated."""
+        return always if self._sbe and opcode == OPCODE_BINARY else super().wanted(sender, opcode)
 
-    def decode(self, message: Message) -> Decoded | None:
-        """As `Decoder.decode`."""
-        try:
-            if message.opcode == OPCODE_HTTP:
-                return self._http(message)
-            if message.opcode == OPCODE_BINARY and self._sbe:
-                told, self._sbe_told = self._sbe_told, True
-                return None if told else Decoded(OTHER, [], [], _SBE)
-            payload = inflate(message.payload)
-            if payload in (b"ping", b"pong"):
-                return None
-            return self._request(message, payload) if message.sender == "client" else self._push_or_answer(message, payload)
-        except Broken as error:
-            kind = REQUEST if message.sender == "client" else RESPONSE if message.opcode == OPCODE_HTTP else UPDATE
-            if message.sender == "client" and message.opcode != OPCODE_HTTP and b"rder" not in message.payload:
-                return None
-            return Decoded(kind, [], [], str(error))
+    def _websocket(self, message: Message) -> Decoded | None:
+        if message.opcode == OPCODE_BINARY and self._sbe:
+            told, self._sbe_told = self._sbe_told, True
+            return None if told else Decoded(OTHER, [], [], _SBE)
+        payload = inflate(message.payload)
+        if payload in (b"ping", b"pong"):
+            return None
+        return self._request(message, payload) if message.sender == "client" else self._push_or_answer(message, payload)
+
+    def _unread(self, message: Message) -> str | None:
+        if message.sender == "client" and message.opcode != OPCODE_HTTP and b"rder" not in message.payload:
+            return None
+        return super()._unread(message)
 
     # --- websocket ---
 
@@ -259,12 +248,6 @@ class OkxDecoder:
 
     # --- REST ---
 
-    def _http(self, message: Message) -> Decoded | None:
-        head = message.http
-        if head is None:
-            return None
-        return self._call(message, head) if message.sender == "client" else self._call_answer(message, head)
-
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         account = self._accounts.key(next((value for name, value in head.headers if name == "ok-access-key"), None))
         verb, path = _call_of(head)
@@ -309,15 +292,12 @@ def _looks_old(payload: bytes) -> bool:
     return _OLD_ORDERS.search(payload) is not None and b'"instrument_id"' in payload
 
 
-class Okx:
+class Okx(ListedVenue):
     """The venue, as in `base.Venue`."""
 
-    name = NAME
-    hosts = HOSTS
-
-    def recognises(self, host: str | None, path: str | None, port: int | None) -> bool:
-        """By host; and by the paths of the websocket API, which only OKX has."""
-        return (host or "").lower().rstrip(".") in HOSTS or (path or "").startswith(WS_PATHS)
+    def owns_path(self, path: str) -> bool:
+        """Those of the websocket API."""
+        return path.startswith(WS_PATHS)
 
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """Orders with OKX's short names, an order operation, or the result of one."""
@@ -327,17 +307,5 @@ class Okx:
             return _looks_old(payload)
         return (b'"instId"' in payload and b'"fillSz"' in payload) or (b'"sCode"' in payload and b'"op"' in payload)
 
-    def decoder(self, facts: ConnectionFacts) -> OkxDecoder:
-        """A decoder for one connection."""
-        return OkxDecoder(facts)
 
-    def redact(self, sender: Sender, text: str) -> str:
-        """API keys, passphrases, signatures and user ids, in JSON and header lines."""
-        return _SECRETS.text(text)
-
-    def redact_path(self, path: str) -> str:
-        """The secrets of a query; there should be none."""
-        return _SECRETS.target(path)
-
-
-VENUE: Final = Okx()
+VENUE: Final = Okx(NAME, HOSTS, _SECRETS, OkxDecoder)
