@@ -15,6 +15,8 @@ from bench.runners import SNIFFER
 from sniffer.errors import StoreError
 
 LOWEST: Final = 19
+LAG: Final = 60.0
+"""Seconds that its rows may take to be readable. A second does on a free machine; on a busy one the lowest priority waits."""
 PATIENCE: Final = 60.0
 """Seconds that it may take to start, at that priority."""
 _VENUE: Final = r"""

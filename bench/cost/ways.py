@@ -16,9 +16,11 @@ SIDECAR_TLS: Final = "sidecar-tls"
 WAYS: Final[dict[str, Way]] = {
     NOTHING: Way("nothing", keeps=False),
     AGAIN: Way("nothing, once more (A/A)", keeps=False),
-    SIDECAR: Way("the sidecar", saved=sidecar.saved, beside=sidecar.recorder, lag=10),
+    SIDECAR: Way("the sidecar", saved=sidecar.saved, beside=sidecar.recorder, lag=sidecar.LAG),
     NOTHING_TLS: Way("nothing, over TLS", keeps=False, tls=True),
-    SIDECAR_TLS: Way("the sidecar, over TLS", saved=sidecar.saved, beside=sidecar.recorder, lag=10, tls=True, keylog=True),
+    SIDECAR_TLS: Way(
+        "the sidecar, over TLS", saved=sidecar.saved, beside=sidecar.recorder, lag=sidecar.LAG, tls=True, keylog=True
+    ),
     "file": Way("append-only file", "local.file", local.file_saved),
     "mmap": Way("append-only shared mmap, read by another process", "local.shared", local.sqlite_saved, local.follower, lag=5),
     "thread": Way("thread with a queue into SQLite", "local.thread", local.sqlite_saved),
