@@ -104,7 +104,7 @@ class Settings:
         """Seconds for which a live capture's packets are gathered in the kernel's ring, and again in the journal.
 
         A block costs its readers something whatever it holds; measured at 200 orders a second, blocks of 100 ms instead of 40
-        take a third of the capture process's CPU time and 7 % of decoding's. It is kept small against the publish interval,
+        take a third less of the capture process's CPU time, 7 % less of decoding's. It is small against the publish interval,
         of which readers wait anyway, and large enough for the ring (`afpacket.BLOCK_BYTES`) to hold 1.6 s of light traffic.
         """
         return min(0.1, max(0.025, self.publish_interval / 4))
