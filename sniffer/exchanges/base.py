@@ -33,6 +33,10 @@ OTHER: Final = "other"
 LOGIN: Final = "login"
 """A message that exists to carry a secret: never stored, not even with `--keep all`."""
 
+PLACE: Final = "place"
+AMEND: Final = "amend"
+CANCEL: Final = "cancel"
+
 PENDING: Final = 1024
 """Requests of one connection that await their answer; exchanges allow some hundred orders in ten seconds."""
 JOINED_BYTES: Final = 16 << 10
@@ -272,6 +276,16 @@ class Rows:
         self.orders.append(row)
         return row
 
+    def unchanged(self, asked: OrderEvent, **columns: Any) -> OrderEvent:
+        """The same where what the request wanted to change has not changed, or not yet."""
+        return self.rejoined(asked, price=None, stop_price=None, quantity=None, quantity_unit=None, **columns)
+
+    def refused(self, asked: OrderEvent, unknown: bool = False, **columns: Any) -> OrderEvent:
+        """The same for a refusal: a placement is rejected, unless what became of it is `unknown`; all else is unchanged."""
+        if asked.action != PLACE:
+            return self.unchanged(asked, **columns)
+        return self.rejoined(asked, status=None if unknown else "REJECTED", **columns)
+
     def skip(self) -> None:
         """An order of the message cannot be read: it keeps its ordinal, since answers go by the ordinals of what was asked."""
         self._skipped += 1
@@ -282,3 +296,16 @@ class Rows:
     def decoded(self, kind: str, problem: str | None = None) -> Decoded:
         """The rows so far as the meaning of the message."""
         return Decoded(kind, self.orders, self.fills, problem)
+
+    def decoded_if_any(self, kind: str, problem: str | None = None) -> Decoded | None:
+        """The same; None if there is neither a row nor a problem."""
+        return self.decoded(kind, problem) if self.orders or self.fills or problem else None
+
+    def to_join(self) -> tuple[OrderEvent, ...]:
+        """The orders of a request, for its answer; none of a request that is longer than `JOINED_BYTES`."""
+        return tuple(self.orders) if len(self._message.payload) <= JOINED_BYTES else ()
+
+    def to_join_by_ordinal(self, size: int) -> tuple[OrderEvent | None, ...]:
+        """The same for a request of `size` orders, in its order; None: one that could not be read."""
+        orders = {order.item: order for order in self.to_join()}
+        return tuple(orders.get(item) for item in range(size)) if orders else ()

@@ -25,28 +25,16 @@ Docs       https://github.com/binance/binance-spot-api-docs: user-data-stream.md
 from __future__ import annotations
 
 import re
-from collections import deque
 from typing import Any, Final
 from urllib.parse import unquote
 
 from sniffer.exchanges import binance_spot_requests as calls
-from sniffer.exchanges.base import (
-    JOINED_BYTES,
-    LOGIN,
-    OTHER,
-    PENDING,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    ConnectionFacts,
-    Decoded,
-    Pending,
-    Rows,
-)
+from sniffer.exchanges.base import LOGIN, OTHER, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows
 from sniffer.exchanges.binance_spot_requests import Request
 from sniffer.exchanges.binance_spot_responses import Answer
 from sniffer.exchanges.binance_spot_updates import report
-from sniffer.exchanges.fields import text, whole
+from sniffer.exchanges.calls import Calls, form_parameters, header
+from sniffer.exchanges.fields import request_id_of, text, whole
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import MICROSECONDS, MILLISECONDS, Broken
 from sniffer.exchanges.redact import Secrets
@@ -127,7 +115,7 @@ class BinanceSpotDecoder(VenueDecoder):
     def __init__(self, facts: ConnectionFacts) -> None:
         super().__init__(facts, _LISTEN_KEY)
         self._pending: Pending[Request] = Pending()
-        self._calls: deque[tuple[str | None, str | None, Request | None]] = deque(maxlen=PENDING)
+        self._calls: Calls[tuple[str | None, str | None, Request]] = Calls()
         self._market_only = "stream-sbe" in (facts.host or "")
         self._sbe_told = False
         self._unit: int | None = None
@@ -196,23 +184,20 @@ class BinanceSpotDecoder(VenueDecoder):
         if type(params) is not dict:
             raise Broken("field params: no object")
         account = self._accounts.key(params.get("apiKey"), login=method in calls.LOGINS)
-        request_id = document.get("id")
-        if type(request_id) not in (str, int, type(None)):
-            raise Broken("field id: neither text nor whole number")
-        request, decoded = self._ask(message, method, params, account, request_id)
-        self._pending.put(request_id, request)
+        request, decoded = self._ask(message, method, params, account, request_id_of(document, "id"))
+        self._pending.put(document.get("id"), request)
         return decoded
 
     @staticmethod
     def _ask(
-        message: Message, method: str, params: Row, account: str | None, request_id: str | int | None = None
+        message: Message, method: str, params: Row, account: str | None, request_id: str | None = None
     ) -> tuple[Request, Decoded | None]:
         """A request to be joined to its answer, and its meaning."""
         rows = Rows(message, NAME, account)
         decoded = None
         if method in calls.ACTIONS:
             try:
-                calls.ask(rows, method, params, _id_text(request_id))
+                calls.ask(rows, method, params, request_id)
                 decoded = rows.decoded(REQUEST)
             except Broken as error:  # of several orders that belong together, none
                 rows = Rows(message, NAME, account)
@@ -221,21 +206,17 @@ class BinanceSpotDecoder(VenueDecoder):
             decoded = Decoded(LOGIN, [], [])
         elif method.startswith(calls.ORDER_METHODS) and method not in calls.QUERIES | calls.NOT_ORDERS:
             decoded = Decoded(REQUEST, [], [], "an order method that is not known")
-        joined = tuple(rows.orders) if len(message.payload) <= JOINED_BYTES else ()
-        return Request(method, joined, account), decoded
+        return Request(method, rows.to_join(), account), decoded
 
     def _answer(self, message: Message, document: Row) -> Decoded | None:
-        request_id = document.get("id")
-        if type(request_id) not in (str, int, type(None)):
-            raise Broken("field id: neither text nor whole number")
-        status = whole(document, "status")
-        request = self._pending.take(request_id)
+        request_id, status = request_id_of(document, "id"), whole(document, "status")
+        request = self._pending.take(document.get("id"))
         result = document.get("result")
         if type(result) is dict:
             if "authorizedSince" in result or (request and request.method in calls.LOGINS):
                 return Decoded(LOGIN, [], [])
             self._accounts.granted(result, request.account if request else self.account)
-        return self._answered(message, request, _id_text(request_id), status, result, document.get("error"))
+        return self._answered(message, request, request_id, status, result, document.get("error"))
 
     def _answered(
         self, message: Message, request: Request | None, request_id: str | None, status: int, result: Any, error: Any
@@ -258,7 +239,7 @@ class BinanceSpotDecoder(VenueDecoder):
     # --- REST ---
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
-        key = next((value for name, value in head.headers if name == "x-mbx-apikey"), None)
+        key = header(head, "x-mbx-apikey")
         account = self._accounts.key(key)
         request: Request | None = None
         try:
@@ -266,14 +247,14 @@ class BinanceSpotDecoder(VenueDecoder):
             if method is None:
                 return None
             if method in calls.ACTIONS:  # where both name a parameter, the query counts
-                params = {**calls.parameters(_form(message.payload)), **params}
+                params = {**form_parameters(message.payload), **params}
             request, decoded = self._ask(message, method, params, account)
             return decoded
         finally:  # calls and answers of a connection come in turn, so each call takes its place in the queue
-            self._calls.append((head.method, head.target, request or Request("", (), account)))
+            self._calls.put(head, (head.method, head.target, request or Request("", (), account)))
 
     def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
-        verb, target, request = self._take_call(head)
+        verb, target, request = self._calls.take(head) or (head.method, head.target, None)
         method, path, params = calls.rest_call(verb, target)
         if path in calls.LISTEN_KEY_PATHS:
             result = parse_object(message.payload)
@@ -287,14 +268,6 @@ class BinanceSpotDecoder(VenueDecoder):
         refused = type(body) is dict and "code" in body and "msg" in body
         status = head.status or (400 if refused else 200)
         return self._answered(message, request, None, status, body, body if refused else None)
-
-    def _take_call(self, head: HttpHead) -> tuple[str | None, str | None, Request | None]:
-        """The call that a response answers: the oldest that waits, if it is the one that the response's head names."""
-        verb, target, request = self._calls.popleft() if self._calls else (None, None, None)
-        if head.target is None or (head.method, head.target) == (verb, target):
-            return verb, target, request
-        self._calls.clear()
-        return head.method, head.target, None
 
 
 class BinanceSpot(ListedVenue):
@@ -328,14 +301,3 @@ def _channels_of(path: str) -> list[str]:
         if key == "streams":
             names += value.split("/")
     return [name for name in map(unquote, names) if name and not _is_market_stream(name)]
-
-
-def _id_text(request_id: str | int | None) -> str | None:
-    return None if request_id is None else str(request_id)
-
-
-def _form(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        raise Broken("a form that is not UTF-8") from None

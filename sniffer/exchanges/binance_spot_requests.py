@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Final, NamedTuple
-from urllib.parse import unquote_plus
 
-from sniffer.exchanges.base import REQUEST, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, Rows
+from sniffer.exchanges.calls import parameters
 from sniffer.exchanges.fields import identity, mapped, optional_amount, optional_text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
-AMEND: Final = "amend"
 
 SIDES: Final = {"BUY": "buy", "SELL": "sell"}
 STATUSES: Final = {
@@ -224,17 +220,3 @@ def rest_call(verb: str | None, target: str | None) -> tuple[str | None, str, Ro
     if method is None and path.startswith(ORDER_PATHS) and verb in ("POST", "PUT", "DELETE"):
         raise Broken(f"an order call that is not known: {verb} {path}")
     return method, path, parameters(query) if method else {}
-
-
-def parameters(form: str) -> Row:
-    """The parameters of a query or of a form body. Raises `Broken` for one that stands twice."""
-    found: Row = {}
-    for pair in form.split("&"):
-        name, mark, value = pair.partition("=")
-        if not mark:
-            continue
-        name = unquote_plus(name)
-        if name in found:
-            raise Broken("a parameter stands twice in one call")
-        found[name] = unquote_plus(value)
-    return found

@@ -10,9 +10,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from sniffer.exchanges.base import RESPONSE, Decoded, Rows
-from sniffer.exchanges.binance_spot_requests import ACTIONS, AMEND, CANCEL, PLACE, SIDES, STATUSES, Request, quantity, terms
-from sniffer.exchanges.fields import amount, mapped, number, optional_amount, optional_text, text, time, whole
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, RESPONSE, Decoded, Rows
+from sniffer.exchanges.binance_spot_requests import ACTIONS, SIDES, STATUSES, Request, quantity, terms
+from sniffer.exchanges.fields import amount, mapped, number, optional_amount, optional_objects, optional_text, text, time, whole
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MICROSECONDS, MILLISECONDS, Broken
 
@@ -148,7 +148,7 @@ class Answer:
             "stop_price": optional_amount(row, "stopPrice"),
             "filled_quantity": optional_amount(row, "executedQty"),
         }
-        fills = [self._fill_of(fill) for fill in _objects(row, "fills")]
+        fills = [self._fill_of(fill) for fill in optional_objects(row, "fills")]
         if fills and side is None:
             raise Broken("field side is missing")
         self._rows.order(
@@ -222,13 +222,3 @@ class Answer:
         if row.get(key) is None:
             return None
         return time(row, key, self._unit or told_unit(row, "transactTime", "workingTime", "time", "updateTime"))
-
-
-def _objects(row: Row, key: str) -> list[Row]:
-    """A list of objects that may be missing."""
-    value = row.get(key)
-    if value is None:
-        return []
-    if type(value) is not list or not all(type(item) is dict for item in value):
-        raise Broken(f"field {key}: not a list of objects")
-    return value

@@ -29,18 +29,7 @@ from typing import Any, Final
 
 from sniffer.exchanges import binance_spot_updates as spot
 from sniffer.exchanges import binance_usdm_requests as calls
-from sniffer.exchanges.base import (
-    JOINED_BYTES,
-    LOGIN,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    ConnectionFacts,
-    Decoded,
-    Pending,
-    Rows,
-    never,
-)
+from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows, never
 from sniffer.exchanges.binance_usdm_answers import (
     Answer,
     algo_update,
@@ -50,8 +39,8 @@ from sniffer.exchanges.binance_usdm_answers import (
     trigger_reject,
 )
 from sniffer.exchanges.binance_usdm_requests import Request
-from sniffer.exchanges.calls import Calls, parameters
-from sniffer.exchanges.fields import text, whole
+from sniffer.exchanges.calls import Calls, form_parameters, header
+from sniffer.exchanges.fields import request_id_of, text, whole
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
 from sniffer.exchanges.redact import Secrets
@@ -192,7 +181,7 @@ class BinanceFuturesDecoder(VenueDecoder):
         if type(params) is not dict:
             raise Broken("field params: no object")
         account = self._accounts.key(params.get("apiKey"), login=method in calls.LOGINS)
-        request_id = _request_id(document)
+        request_id = request_id_of(document, "id")
         request, decoded = self._ask(message, method, params, account, request_id)
         self._pending.put(request_id, request)
         return decoded
@@ -214,13 +203,12 @@ class BinanceFuturesDecoder(VenueDecoder):
             decoded = Decoded(LOGIN, [], [])
         elif method.startswith(calls.ORDER_METHODS) and method not in calls.QUERIES | {"order.test"}:
             decoded = Decoded(REQUEST, [], [], "an order method that is not known")
-        joined = tuple(rows.orders) if len(message.payload) <= JOINED_BYTES else ()
-        return Request(method, joined, account), decoded
+        return Request(method, rows.to_join(), account), decoded
 
     def _answer(self, message: Message, document: Row) -> Decoded | None:
         if "status" not in document:
             return None  # to SUBSCRIBE and the like
-        request_id, status = _request_id(document), whole(document, "status")
+        request_id, status = request_id_of(document, "id"), whole(document, "status")
         request = self._pending.take(request_id)
         result = document.get("result")
         if type(result) is dict:
@@ -248,14 +236,14 @@ class BinanceFuturesDecoder(VenueDecoder):
     # --- REST ---
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
-        key = next((value for name, value in head.headers if name == "x-mbx-apikey"), None)
+        key = header(head, "x-mbx-apikey")
         request = Request("", (), self._accounts.key(key))
         try:
             method, _, params = calls.rest_call(head.method, head.target)
             if method is None:
                 return None
             if method in calls.ACTIONS:  # where both name a parameter, the query counts
-                params = {**parameters(_form(message.payload)), **params}
+                params = {**form_parameters(message.payload), **params}
             request, decoded = self._ask(message, method, params, request.account)
             return decoded
         finally:
@@ -317,17 +305,3 @@ def _channels_of(path: str) -> list[str]:
         if key in ("streams", "listenKey"):
             names += value.split("/")
     return [key for key in (name.partition("@")[0] for name in names) if _LISTEN_KEY.fullmatch(key)]
-
-
-def _request_id(document: Row) -> str | None:
-    value = document.get("id")
-    if type(value) not in (str, int, type(None)):
-        raise Broken("field id: neither text nor whole number")
-    return None if value is None else str(value)
-
-
-def _form(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        raise Broken("a form that is not UTF-8") from None

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sniffer.exchanges.base import RESPONSE, UPDATE, Decoded, Rows
+from sniffer.exchanges.base import CANCEL, PLACE, RESPONSE, UPDATE, Decoded, Rows
 from sniffer.exchanges.binance_spot_responses import OUTCOME_UNKNOWN, REFUSALS
 from sniffer.exchanges.binance_usdm_requests import (
     ACTIONS,
     ALGO,
-    CANCEL,
     ORDER,
-    PLACE,
     SIDES,
     STRATEGY,
     Names,

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, Rows
-from sniffer.exchanges.binance_spot_requests import AMEND, CANCEL, PLACE, SIDES, Request
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, Rows
+from sniffer.exchanges.binance_spot_requests import SIDES, Request
 from sniffer.exchanges.calls import parameters
 from sniffer.exchanges.fields import identity, mapped, optional_amount, optional_text
 from sniffer.exchanges.jsontext import Row, parse

@@ -24,18 +24,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from sniffer.exchanges.base import (
-    LOGIN,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    ConnectionFacts,
-    Decoded,
-    Rows,
-)
-from sniffer.exchanges.bitfinex_orders import PLACE, FindAsked, Notices, add_each, add_order, add_trade
+from sniffer.exchanges.base import LOGIN, PLACE, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
+from sniffer.exchanges.bitfinex_orders import FindAsked, Notices, add_each, add_order, add_trade
 from sniffer.exchanges.bitfinex_requests import ACTIONS, ORDER_QUERY, REST, SEVERAL, TRADE_QUERY, Asked, Call, ask
-from sniffer.exchanges.calls import Calls
+from sniffer.exchanges.calls import Calls, header
 from sniffer.exchanges.jsontext import Row, parse
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
@@ -152,7 +144,7 @@ class BitfinexDecoder(VenueDecoder):
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         path = _path(head)
-        account = self._accounts.key(next((value for key, value in head.headers if key == "bfx-apikey"), None))
+        account = self._accounts.key(header(head, "bfx-apikey"))
         rows = Rows(message, NAME, account)
         decoded = None
         try:
@@ -185,7 +177,7 @@ class BitfinexDecoder(VenueDecoder):
         if type(document) is list and document[:1] == ["error"]:
             return None
         problem = add_each(rows, document, add)
-        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+        return rows.decoded_if_any(RESPONSE, problem)
 
     @staticmethod
     def _refused(rows: Rows, call: Call, document: list[Any]) -> Decoded:

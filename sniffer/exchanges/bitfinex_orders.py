@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from sniffer.exchanges.base import RESPONSE, UPDATE, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, RESPONSE, UPDATE, Rows
 from sniffer.exchanges.fields import (
     amount,
     identity,
@@ -25,10 +25,6 @@ from sniffer.exchanges.fields import (
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MILLISECONDS, SECONDS, Broken, decimal, total
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
-AMEND: Final = "amend"
 
 ORDER: Final = (
     "ID", "GID", "CID", "SYMBOL", "MTS_CREATE", "MTS_UPDATE", "AMOUNT", "AMOUNT_ORIG", "ORDER_TYPE", "TYPE_PREV", "MTS_TIF", "",

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, Pending, Rows
-from sniffer.exchanges.bitfinex_orders import AMEND, CANCEL, PLACE, side_and_size, terms
-from sniffer.exchanges.fields import identity, optional_number, optional_text
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, Pending, Rows
+from sniffer.exchanges.bitfinex_orders import side_and_size, terms
+from sniffer.exchanges.fields import identity, optional_list, optional_number, optional_text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
@@ -114,19 +114,10 @@ def _ask_one(rows: Rows, action: str, details: Row, request_id: str | None) -> N
 
 def _ask_cancels(rows: Rows, details: Row, request_id: str | None) -> None:
     """By order ids, by [client id, date], by group, or all: the latter two name no order."""
-    for value in _list(details, "id"):
+    for value in optional_list(details, "id"):
         rows.order(REQUEST, action=CANCEL, request_id=request_id, order_id=identity({"id": value}, "id"))
-    for value in _list(details, "cid"):
+    for value in optional_list(details, "cid"):
         client_id = value[0] if type(value) is list and value else value
         rows.order(REQUEST, action=CANCEL, request_id=request_id, client_order_id=identity({"cid": client_id}, "cid"))
     if not rows.orders:
         rows.order(REQUEST, action=CANCEL, request_id=request_id)
-
-
-def _list(row: Row, key: str) -> list[Any]:
-    value = row.get(key)
-    if value is None:
-        return []
-    if type(value) is not list:
-        raise Broken(f"field {key}: no list")
-    return value

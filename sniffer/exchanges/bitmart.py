@@ -23,18 +23,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges import bitmart_orders, bitmart_requests
-from sniffer.exchanges.base import (
-    JOINED_BYTES,
-    LOGIN,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    ConnectionFacts,
-    Decoded,
-    Rows,
-)
+from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
 from sniffer.exchanges.bitmart_requests import ACTIONS, REST, Request, changes_orders
-from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.calls import Calls, header, parameters, path_and_query
 from sniffer.exchanges.inflate import inflate, inflated
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import Broken
@@ -129,8 +120,8 @@ class BitmartDecoder(VenueDecoder):
     # --- REST ---
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
-        account = self._accounts.key(next((value for name, value in head.headers if name == "x-bm-key"), None))
-        path, _, query = (head.target or "").partition("?")
+        account = self._accounts.key(header(head, "x-bm-key"))
+        path, query = path_and_query(head)
         op = REST.get((head.method or "", path))
         request = Request(op, (), account)
         try:
@@ -142,9 +133,7 @@ class BitmartDecoder(VenueDecoder):
             rows = Rows(message, NAME, account)
             params = bitmart_requests.listed(body)
             problem = bitmart_requests.ask(rows, op, path.startswith("/contract/"), params)
-            orders = {order.item: order for order in rows.orders} if len(message.payload) <= JOINED_BYTES else {}
-            joined = tuple(orders.get(item) for item in range(len(params))) if orders else ()
-            request = Request(op, joined, account)
+            request = Request(op, rows.to_join_by_ordinal(len(params)), account)
             return rows.decoded(REQUEST, problem or (None if rows.orders else "a request that names no order"))
         finally:
             self._calls.put(head, request)
@@ -175,7 +164,7 @@ class BitmartDecoder(VenueDecoder):
                 _READERS[op](rows, row)
             except Broken as error:
                 problem = problem or str(error)
-        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+        return rows.decoded_if_any(RESPONSE, problem)
 
 
 def _spot_order(rows: Rows, row: Row) -> None:

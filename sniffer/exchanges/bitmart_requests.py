@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, RESPONSE, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, Rows
 from sniffer.exchanges.bitmart_orders import SIDES, futures_side, spot_size, terms
 from sniffer.exchanges.fields import identity, mapped, optional_amount
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
 
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
-AMEND: Final = "amend"
 CANCEL_ALL: Final = "cancel all"
 ACTIONS: Final = {PLACE: PLACE, CANCEL: CANCEL, AMEND: AMEND, CANCEL_ALL: CANCEL}
 SPOT_ORDERS: Final = "spot orders"

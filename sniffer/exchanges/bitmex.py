@@ -26,9 +26,11 @@ from urllib.parse import unquote
 
 from sniffer.exchanges.accounts import SUBSCRIPTIONS
 from sniffer.exchanges.base import (
-    JOINED_BYTES,
+    AMEND,
+    CANCEL,
     LOGIN,
     OTHER,
+    PLACE,
     REQUEST,
     RESPONSE,
     UPDATE,
@@ -38,8 +40,8 @@ from sniffer.exchanges.base import (
     Rows,
     never,
 )
-from sniffer.exchanges.bitmex_orders import AMEND, CANCEL, PLACE, add_answer, add_execution, add_update, ask
-from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.bitmex_orders import add_answer, add_execution, add_update, ask
+from sniffer.exchanges.calls import Calls, body_parameters, header, parameters, path_and_query
 from sniffer.exchanges.fields import objects, optional_text, text
 from sniffer.exchanges.jsontext import Row, parse
 from sniffer.exchanges.lastknown import LastKnown
@@ -187,18 +189,17 @@ class BitmexDecoder(VenueDecoder):
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         action, _, query = _asked(head)
-        key = next((value for name, value in head.headers if name == "api-key"), None)
+        key = header(head, "api-key")
         request = Request(action, (), self._accounts.key(key))
         try:
             if action is None:
                 return None
             rows = Rows(message, NAME, request.account)
-            params = {**_body(message.payload), **parameters(query)}
+            params = {**body_parameters(message.payload), **parameters(query)}
             orders = _objects(params["orders"]) if "orders" in params else [params]
             for order in orders:
                 ask(rows, action, order)
-            if len(message.payload) <= JOINED_BYTES:
-                request = request._replace(orders=tuple(rows.orders))
+            request = request._replace(orders=rows.to_join())
             return rows.decoded(REQUEST, None if orders else "an order request that names no order")
         finally:
             self._calls.put(head, request)
@@ -255,24 +256,13 @@ def _stream(document: Any) -> tuple[str | None, Row]:
 
 def _asked(head: HttpHead) -> tuple[str | None, str, str]:
     """What a call asks of orders (None: nothing), its path and query. Raises `Broken` for an order call that is not known."""
-    path, _, query = (head.target or "").partition("?")
+    path, query = path_and_query(head)
     path = path.rstrip("/")
     action = _REST.get((head.method or "", path))
     known = path in _NOT_ORDERS or head.method == "GET" or head.method is None
     if action is None and path.startswith("/api/v1/order/") and not known:
         raise Broken(f"an order call that is not known: {head.method} {path}")
     return action, path, query
-
-
-def _body(payload: bytes) -> Row:
-    """The parameters of a call, which are JSON or a form."""
-    if payload.lstrip().startswith(b"{"):
-        body = parse(payload)
-        return body if type(body) is dict else {}
-    try:
-        return parameters(payload.decode())
-    except UnicodeDecodeError:
-        raise Broken("a form that is not UTF-8") from None
 
 
 def _objects(value: Any) -> list[Row]:

@@ -9,23 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sniffer.exchanges.base import REQUEST, RESPONSE, UPDATE, Rows
-from sniffer.exchanges.fields import (
-    amount,
-    mapped,
-    optional_amount,
-    optional_number,
-    optional_rfc3339,
-    optional_text,
-    text,
-)
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, UPDATE, Rows
+from sniffer.exchanges.fields import amount, mapped, optional_amount, optional_number, optional_rfc3339, optional_text, text
 from sniffer.exchanges.jsontext import Row, parse
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import Broken
-
-PLACE: Final = "place"
-AMEND: Final = "amend"
-CANCEL: Final = "cancel"
 
 SIDES: Final = {"Buy": "buy", "Sell": "sell"}
 STATUSES: Final = {

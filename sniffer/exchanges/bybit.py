@@ -25,9 +25,11 @@ import re
 from typing import Final
 
 from sniffer.exchanges.base import (
-    JOINED_BYTES,
+    AMEND,
+    CANCEL,
     LOGIN,
     OTHER,
+    PLACE,
     REQUEST,
     RESPONSE,
     UPDATE,
@@ -37,8 +39,8 @@ from sniffer.exchanges.base import (
     Rows,
 )
 from sniffer.exchanges.bybit_answers import Answer, Request
-from sniffer.exchanges.bybit_orders import AMEND, CANCEL, PLACE, add_execution, add_order, ask
-from sniffer.exchanges.calls import Calls
+from sniffer.exchanges.bybit_orders import add_execution, add_order, ask
+from sniffer.exchanges.calls import Calls, header
 from sniffer.exchanges.fields import objects, optional_text, text, time
 from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
@@ -191,8 +193,7 @@ class BybitDecoder(VenueDecoder):
                 raise Broken("an order request that names no order")
         except Broken as error:  # of several orders that belong together, none
             rows, problem = Rows(message, NAME, account), str(error)
-        joined = tuple(rows.orders) if len(message.payload) <= JOINED_BYTES else ()
-        return Request(ACTIONS[op], joined, account), rows.decoded(REQUEST, problem)
+        return Request(ACTIONS[op], rows.to_join(), account), rows.decoded(REQUEST, problem)
 
     def _answer(self, message: Message, document: Row) -> Decoded | None:
         op = optional_text(document, "op")
@@ -212,7 +213,7 @@ class BybitDecoder(VenueDecoder):
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         op, _ = _asked(head)
-        key = next((value for name, value in head.headers if name == "x-bapi-api-key"), None)
+        key = header(head, "x-bapi-api-key")
         request = Request(None, (), self._accounts.key(key))
         try:
             if op is None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import RESPONSE, Decoded, Rows
-from sniffer.exchanges.bybit_orders import PLACE
+from sniffer.exchanges.base import PLACE, RESPONSE, Decoded, Rows
 from sniffer.exchanges.fields import objects, optional_text, whole
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken

@@ -14,10 +14,6 @@ from sniffer.exchanges.fields import amount, mapped, optional_amount, optional_f
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
 
-PLACE: Final = "place"
-AMEND: Final = "amend"
-CANCEL: Final = "cancel"
-
 SIDES: Final = {"Buy": "buy", "Sell": "sell"}
 STATUSES: Final = {
     "Created": "PENDING_NEW",  # "accepted by the system but not yet put through the matching engine"

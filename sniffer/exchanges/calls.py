@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from urllib.parse import unquote_plus
 
 from sniffer.exchanges.base import PENDING
-from sniffer.exchanges.jsontext import Row
+from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import HttpHead
 
@@ -37,6 +37,30 @@ class Calls(Generic[V]):
             return call
         self._waiting.clear()
         return None
+
+
+def header(head: HttpHead, name: str) -> str | None:
+    """The value of a header field, named in lower case; None if the head does not have it."""
+    return next((value for key, value in head.headers if key == name), None)
+
+
+def path_and_query(head: HttpHead) -> tuple[str, str]:
+    """The two parts of a call's target; empty where they are not known."""
+    path, _, query = (head.target or "").partition("?")
+    return path, query
+
+
+def body_parameters(body: bytes) -> Row:
+    """The parameters in a body, which is a JSON object or a form. Raises `Broken`."""
+    return parse_object(body) if body.lstrip().startswith(b"{") else form_parameters(body)
+
+
+def form_parameters(body: bytes) -> Row:
+    """The parameters of a form body, as texts. Raises `Broken`."""
+    try:
+        return parameters(body.decode())
+    except UnicodeDecodeError:
+        raise Broken("a form that is not UTF-8") from None
 
 
 def parameters(form: str) -> Row:

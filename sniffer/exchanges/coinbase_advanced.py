@@ -26,7 +26,7 @@ from typing import Any, Final
 from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
 from sniffer.exchanges.calls import Calls
 from sniffer.exchanges.coinbase_advanced_orders import ACTIONS, FILLS, HISTORY, Call, answer, ask, fill, queried, update
-from sniffer.exchanges.fields import rfc3339
+from sniffer.exchanges.fields import optional_list, rfc3339
 from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
@@ -90,9 +90,9 @@ class CoinbaseAdvancedDecoder(VenueDecoder):
         rows = Rows(message, NAME, self.account)
 
         def orders_of(event: Row) -> str | None:
-            return _each(_list(event, "orders"), lambda row: update(rows, row, at))
+            return _each(optional_list(event, "orders"), lambda row: update(rows, row, at))
 
-        problem = _each(_list(document, "events"), orders_of)
+        problem = _each(optional_list(document, "events"), orders_of)
         return rows.decoded(UPDATE, problem) if rows.orders or problem else None
 
     # --- REST ---
@@ -122,11 +122,11 @@ class CoinbaseAdvancedDecoder(VenueDecoder):
             return None
         document = parse_object(message.payload)
         if call.path == FILLS:
-            problem = _each(_list(document, "fills"), lambda row: fill(rows, row))
+            problem = _each(optional_list(document, "fills"), lambda row: fill(rows, row))
         else:
-            told = [document["order"]] if "order" in document else _list(document, "orders")
+            told = [document["order"]] if "order" in document else optional_list(document, "orders")
             problem = _each(told, lambda row: queried(rows, row))
-        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+        return rows.decoded_if_any(RESPONSE, problem)
 
 
 class CoinbaseAdvanced(ListedVenue):
@@ -167,16 +167,6 @@ def _each(items: list[Any], read: Callable[[Row], str | None]) -> str | None:
             found = str(error)
         problem = problem or found
     return problem
-
-
-def _list(row: Row, key: str) -> list[Any]:
-    """A list that may be missing."""
-    value = row.get(key)
-    if value is None:
-        return []
-    if type(value) is not list:
-        raise Broken(f"field {key}: no list")
-    return value
 
 
 def _path(head: HttpHead) -> str:

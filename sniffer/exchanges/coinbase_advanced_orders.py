@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, RESPONSE, UPDATE, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, UPDATE, Rows
 from sniffer.exchanges.fields import amount, mapped, number, optional_amount, optional_rfc3339, optional_text, text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
-AMEND: Final = "amend"
 
 ORDERS: Final = "/api/v3/brokerage/orders"
 ACTIONS: Final = {

@@ -23,20 +23,9 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
 
-from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
-from sniffer.exchanges.calls import Calls, parameters
-from sniffer.exchanges.coinbase_exchange_orders import (
-    EVENTS,
-    PLACE,
-    Call,
-    ask_cancel,
-    ask_place,
-    canceled,
-    event,
-    fill,
-    refused,
-    told,
-)
+from sniffer.exchanges.base import LOGIN, PLACE, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
+from sniffer.exchanges.calls import Calls, header, parameters
+from sniffer.exchanges.coinbase_exchange_orders import EVENTS, Call, ask_cancel, ask_place, canceled, event, fill, refused, told
 from sniffer.exchanges.fields import text
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.lastknown import LastKnown
@@ -114,7 +103,7 @@ class CoinbaseExchangeDecoder(VenueDecoder):
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         path, name = _split(head.target)
-        account = self._accounts.key(next((value for key, value in head.headers if key == "cb-access-key"), None))
+        account = self._accounts.key(header(head, "cb-access-key"))
         rows = Rows(message, NAME, account)
         decoded = None
         try:
@@ -166,7 +155,7 @@ class CoinbaseExchangeDecoder(VenueDecoder):
                 read(rows, row)
             except Broken as error:
                 problem = problem or str(error)
-        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+        return rows.decoded_if_any(RESPONSE, problem)
 
 
 class CoinbaseExchange(ListedVenue):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, RESPONSE, UPDATE, Rows
+from sniffer.exchanges.base import CANCEL, PLACE, REQUEST, RESPONSE, UPDATE, Rows
 from sniffer.exchanges.fields import (
     amount,
     identity,
@@ -25,9 +25,6 @@ from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import SECONDS, Broken
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
 
 SIDES: Final = {"buy": "buy", "sell": "sell"}
 OTHER_SIDE: Final = {"buy": "sell", "sell": "buy"}

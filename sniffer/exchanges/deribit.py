@@ -29,21 +29,11 @@ import re
 from typing import Any, Final
 
 from sniffer.exchanges import deribit_requests as calls
-from sniffer.exchanges.base import (
-    JOINED_BYTES,
-    LOGIN,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    ConnectionFacts,
-    Decoded,
-    Pending,
-    Rows,
-)
-from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows
+from sniffer.exchanges.calls import Calls, header, parameters, path_and_query
 from sniffer.exchanges.deribit_answers import Told
 from sniffer.exchanges.deribit_requests import Request
-from sniffer.exchanges.fields import text
+from sniffer.exchanges.fields import request_id_of, text
 from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
@@ -128,7 +118,7 @@ class DeribitDecoder(VenueDecoder):
         params = document.get("params", {})
         if type(params) is not dict:
             raise Broken("field params: no object")
-        request_id = _request_id(document)
+        request_id = request_id_of(document, "id")
         request, decoded = self._ask(message, method, params, self._account_of(method, params), request_id)
         self._pending.put(request_id, request)
         return decoded
@@ -158,11 +148,10 @@ class DeribitDecoder(VenueDecoder):
             decoded = Decoded(LOGIN, [], [])
         elif method not in calls.QUERIES and calls.may_be_about_orders(method):
             decoded = Decoded(REQUEST, [], [], "an order method that is not known")
-        joined = tuple(rows.orders) if len(message.payload) <= JOINED_BYTES else ()
-        return Request(method, joined, account), decoded
+        return Request(method, rows.to_join(), account), decoded
 
     def _answer(self, message: Message, document: Row) -> Decoded | None:
-        request_id = _request_id(document)
+        request_id = request_id_of(document, "id")
         request = self._pending.take(request_id)
         return self._answered(message, request, request_id, document, None)
 
@@ -199,16 +188,15 @@ class DeribitDecoder(VenueDecoder):
             method, params, request_id = _rest_request(head, message.payload)
             if method is None:
                 return None
-            header = next((value for name, value in head.headers if name == "authorization"), "")
-            account = self._account_of_header(header) or self._account_of(method, params)
+            account = self._account_of_header(header(head, "authorization") or "") or self._account_of(method, params)
             request, decoded = self._ask(message, method, params, account, request_id)
             return decoded
         finally:  # each call takes its place in the queue, a broken one too
             self._calls.put(head, request)
 
-    def _account_of_header(self, header: str) -> str | None:
-        scheme, _, credentials = header.partition(" ")
-        if (hmac := _HMAC_KEY.match(header)) is not None:
+    def _account_of_header(self, authorization: str) -> str | None:
+        scheme, _, credentials = authorization.partition(" ")
+        if (hmac := _HMAC_KEY.match(authorization)) is not None:
             return self._accounts.key(hmac[1])
         if scheme.lower() == "basic":
             try:
@@ -227,7 +215,7 @@ class DeribitDecoder(VenueDecoder):
         if not request.method:
             return None
         document = parse_object(message.payload)
-        return self._answered(message, request, _request_id(document), document, head.status)
+        return self._answered(message, request, request_id_of(document, "id"), document, head.status)
 
 
 class Deribit(ListedVenue):
@@ -245,13 +233,6 @@ class Deribit(ListedVenue):
 VENUE: Final = Deribit(NAME, HOSTS, _SECRETS, DeribitDecoder)
 
 
-def _request_id(document: Row) -> str | None:
-    request_id = document.get("id")
-    if type(request_id) not in (str, int, type(None)):
-        raise Broken("field id: neither text nor whole number")
-    return None if request_id is None else str(request_id)
-
-
 def _is_empty(data: Any) -> bool:
     """Whether nothing was said: no orders, none cancelled, or lists of orders and trades that are empty."""
     if type(data) is dict:
@@ -261,7 +242,7 @@ def _is_empty(data: Any) -> bool:
 
 def _rest_request(head: HttpHead, body: bytes) -> tuple[str | None, Row, str | None]:
     """The method that a REST call names, its parameters, and its id; None for a path of another kind."""
-    path, _, query = (head.target or "").partition("?")
+    path, query = path_and_query(head)
     if not path.startswith(REST_PATH.rstrip("/")):
         return None, {}, None
     method = path[len(REST_PATH) :]
@@ -273,4 +254,4 @@ def _rest_request(head: HttpHead, body: bytes) -> tuple[str | None, Row, str | N
     params = document.get("params", document if "jsonrpc" not in document else {})
     if type(params) is not dict:
         raise Broken("field params: no object")
-    return method, {**params, **parameters(query)}, _request_id(document)
+    return method, {**params, **parameters(query)}, request_id_of(document, "id")

@@ -9,20 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sniffer.exchanges.base import RESPONSE, Decoded, Rows
-from sniffer.exchanges.deribit_requests import (
-    ACTIONS,
-    AMEND,
-    CANCEL,
-    MASS_QUOTE,
-    PLACE,
-    SIDES,
-    Request,
-    price_of,
-    terms,
-    unit_of,
-)
-from sniffer.exchanges.fields import mapped, number, optional_amount, optional_text, text, time, whole
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, RESPONSE, Decoded, Rows
+from sniffer.exchanges.deribit_requests import ACTIONS, MASS_QUOTE, SIDES, Request, price_of, terms, unit_of
+from sniffer.exchanges.fields import mapped, number, optional_amount, optional_objects, optional_text, text, time, whole
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
 from sniffer.model import OrderEvent
@@ -221,7 +210,7 @@ class Told:
         answers: dict[tuple[Any, Any], Row] = {}
         others: list[Row] = []
         for key in ("orders", "errors"):
-            for item in _list(value, key):
+            for item in optional_objects(value, key):
                 side = item.get("direction") if key == "orders" else QUOTE_SIDES.get(str(item.get("side")))
                 place = (item.get("instrument_name"), side)
                 if type(place[0]) is str and place not in answers:
@@ -234,7 +223,7 @@ class Told:
                 self._rows.skip()
         for answer in (*answers.values(), *others):
             self._part(self._quote, answer, None)
-        self.tell(_list(value, "trades"))
+        self.tell(optional_objects(value, "trades"))
 
     def _quote(self, row: Row, asked: OrderEvent | None) -> None:
         if "order_state" in row:
@@ -252,13 +241,3 @@ class Told:
             self._rows.rejoined(asked, **said)
         else:
             self._rows.order(RESPONSE, action=PLACE, request_id=self._request_id, symbol=symbol, side=side, **said)
-
-
-def _list(row: Row, key: str) -> list[Row]:
-    """A list of objects that may be missing."""
-    value = row.get(key)
-    if value is None:
-        return []
-    if type(value) is not list or not all(type(item) is dict for item in value):
-        raise Broken(f"field {key}: not a list of objects")
-    return value

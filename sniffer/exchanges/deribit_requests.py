@@ -11,15 +11,11 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, Rows
-from sniffer.exchanges.fields import mapped, optional_amount, optional_number, optional_text
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, Rows
+from sniffer.exchanges.fields import mapped, optional_amount, optional_number, optional_objects, optional_text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-AMEND: Final = "amend"
-CANCEL: Final = "cancel"
 
 SIDES: Final = {"buy": "buy", "sell": "sell"}
 ORDER_TYPES: Final = {
@@ -146,7 +142,7 @@ def ask(rows: Rows, method: str, params: Row, request_id: str | None) -> None:
         **columns,
     )
     if action == PLACE:
-        for leg in _objects(params.get("otoco_config"), "otoco_config"):
+        for leg in optional_objects(params, "otoco_config"):
             rows.order(
                 REQUEST,
                 action=PLACE,
@@ -180,7 +176,7 @@ def _asked(params: Row, side: str | None, shared: Row | None = None) -> dict[str
 
 
 def _ask_quotes(rows: Rows, params: Row, request_id: str | None) -> None:
-    for quote in _objects(params.get("quotes"), "quotes"):
+    for quote in optional_objects(params, "quotes"):
         symbol = optional_text(quote, "instrument_name")
         for key, side in (("bid", "buy"), ("ask", "sell")):
             half = quote.get(key)
@@ -190,12 +186,3 @@ def _ask_quotes(rows: Rows, params: Row, request_id: str | None) -> None:
                 raise Broken(f"field {key}: not an object")
             columns = _asked(half, side, quote)
             rows.order(REQUEST, action=PLACE, request_id=request_id, symbol=symbol, **{**columns, "order_type": "limit"})
-
-
-def _objects(value: Any, key: str) -> list[Row]:
-    """A list of objects that may be missing."""
-    if value is None:
-        return []
-    if type(value) is not list or not all(type(item) is dict for item in value):
-        raise Broken(f"field {key}: not a list of objects")
-    return value

@@ -6,9 +6,9 @@ expectations, never values: a value could be a secret.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken, decimal, parse_decimal, rfc3339_ns, time_ns
@@ -126,9 +126,54 @@ def optional_flag(row: Row, key: str) -> bool | None:
     raise Broken(f"field {key}: not a boolean")
 
 
+def request_id_of(row: Row, key: str) -> str | None:
+    """The id that a client gave to its request, a text (an empty one too) or a whole number, as text; None if it gave none."""
+    value = row.get(key)
+    if type(value) not in (str, int, type(None)):
+        raise Broken(f"field {key}: neither text nor whole number")
+    return None if value is None else str(value)
+
+
 def objects(row: Row, key: str) -> list[Row]:
     """A list of objects."""
     value = row.get(key)
     if type(value) is list and all(type(item) is dict for item in value):
         return value
     raise Broken(f"field {key}: not a list of objects" if key in row else f"field {key} is missing")
+
+
+def optional_objects(row: Row, key: str) -> list[Row]:
+    """A list of objects that may be missing, or null: then an empty one."""
+    return [] if row.get(key) is None else objects(row, key)
+
+
+def optional_list(row: Row, key: str) -> list[Any]:
+    """A list that may be missing, or null: then an empty one."""
+    value = row.get(key)
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise Broken(f"field {key}: no list")
+    return value
+
+
+def each(
+    items: Iterable[Any], read: Callable[[Row], str | None], *, what: str = "an order", broken: Callable[[], None] | None = None
+) -> str | None:
+    """Reads each of a list of objects; returns the first thing that could not be read, if anything.
+
+    An item that is broken leaves the others as they are. `read` may return a problem of its own. `what`: an item's name in
+    a problem; `broken` is called for each item that is.
+    """
+    problem: str | None = None
+    for item in items:
+        try:
+            if type(item) is not dict:
+                raise Broken(f"{what} that is no object")
+            found = read(item)
+        except Broken as error:
+            found = str(error)
+            if broken is not None:
+                broken()
+        problem = problem or found
+    return problem

@@ -25,7 +25,6 @@ from typing import Any, Final
 
 from sniffer.exchanges import gate_orders, gate_requests
 from sniffer.exchanges.base import (
-    JOINED_BYTES,
     LOGIN,
     OTHER,
     REQUEST,
@@ -36,7 +35,7 @@ from sniffer.exchanges.base import (
     Pending,
     Rows,
 )
-from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.calls import Calls, header, parameters, path_and_query
 from sniffer.exchanges.fields import identity, optional_text, text
 from sniffer.exchanges.gate_requests import ACTIONS, ORDERS, TRADES, Request, rest_call
 from sniffer.exchanges.jsontext import Row, parse, parse_object
@@ -136,12 +135,9 @@ class GateDecoder(VenueDecoder):
         """A request to be joined to its answer, and its meaning."""
         rows = Rows(message, NAME, account)
         problem = gate_requests.ask(rows, market, op, params, request_id)
-        orders = {order.item: order for order in rows.orders} if len(message.payload) <= JOINED_BYTES else {}
-        count = len(params) if type(params) is list else 1
-        joined = tuple(orders.get(item) for item in range(count)) if orders else ()
-        return Request(op, joined, account), rows.decoded(
-            REQUEST, problem or (None if rows.orders else "a request that names no order")
-        )
+        decoded = rows.decoded(REQUEST, problem or (None if rows.orders else "a request that names no order"))
+        size = len(params) if type(params) is list else 1
+        return Request(op, rows.to_join_by_ordinal(size), account), decoded
 
     def _push_or_answer(self, message: Message) -> Decoded | None:
         document = parse_object(message.payload)
@@ -212,10 +208,10 @@ class GateDecoder(VenueDecoder):
     # --- REST ---
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
-        account = self._accounts.key(next((value for name, value in head.headers if name == "key"), None))
+        account = self._accounts.key(header(head, "key"))
         request = Request(None, (), account)
         try:
-            path, _, query = (head.target or "").partition("?")
+            path, query = path_and_query(head)
             market, op, params = rest_call(head.method, path)
             if op not in ACTIONS:
                 return None

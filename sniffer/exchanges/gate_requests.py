@@ -10,15 +10,11 @@ import re
 from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges import gate_orders
-from sniffer.exchanges.base import REQUEST, RESPONSE, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, Rows
 from sniffer.exchanges.fields import identity, optional_amount, optional_number, optional_text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
-AMEND: Final = "amend"
 
 ACTIONS: Final = {
     "order_place": PLACE,

@@ -27,19 +27,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges import htx_requests as requests
-from sniffer.exchanges.base import (
-    JOINED_BYTES,
-    LOGIN,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    ConnectionFacts,
-    Decoded,
-    Pending,
-    Rows,
-    never,
-)
-from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows, never
+from sniffer.exchanges.calls import Calls, parameters, path_and_query
+from sniffer.exchanges.fields import request_id_of
 from sniffer.exchanges.htx_answers import Answer
 from sniffer.exchanges.htx_orders import Told
 from sniffer.exchanges.htx_requests import Call, Request
@@ -123,7 +113,7 @@ class HtxDecoder(VenueDecoder):
             return told.decoded()
         if "cid" not in document or ("status" not in document and "data" not in document):
             return None
-        request_id = _request_id(document)
+        request_id = request_id_of(document, "cid")
         return self._answered(message, self._pending.take(request_id), request_id, document)
 
     def _request(self, message: Message, document: Row) -> Decoded | None:
@@ -135,7 +125,7 @@ class HtxDecoder(VenueDecoder):
         call, params = requests.operation(document)
         if call is None:
             return None
-        request_id = _request_id(document)
+        request_id = request_id_of(document, "cid")
         request, decoded = self._ask(message, call, params, self._accounts.current, request_id)
         self._pending.put(request_id, request)
         return decoded
@@ -153,8 +143,7 @@ class HtxDecoder(VenueDecoder):
             except Broken as error:
                 rows = Rows(message, NAME, account)
                 decoded = rows.decoded(REQUEST, str(error))
-        joined = tuple(rows.orders) if len(message.payload) <= JOINED_BYTES else ()
-        return Request(call, joined, account), decoded
+        return Request(call, rows.to_join(), account), decoded
 
     def _answered(self, message: Message, request: Request | None, request_id: str | None, document: Row) -> Decoded | None:
         told = Answer(Rows(message, NAME, request.account if request else self.account), request, request_id)
@@ -168,7 +157,7 @@ class HtxDecoder(VenueDecoder):
     # --- REST ---
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
-        path, _, query = (head.target or "").partition("?")
+        path, query = path_and_query(head)
         request = Request(None, (), None)
         try:
             call, said = requests.rest_call(head.method, path)
@@ -209,10 +198,3 @@ class Htx(ListedVenue):
 
 
 VENUE: Final = Htx(NAME, HOSTS, _SECRETS, HtxDecoder)
-
-
-def _request_id(document: Row) -> str | None:
-    request_id = document.get("cid")
-    if type(request_id) not in (str, int, type(None)):
-        raise Broken("field cid: neither text nor whole number")
-    return None if request_id is None else str(request_id)

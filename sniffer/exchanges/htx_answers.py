@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sniffer.exchanges.base import RESPONSE, Rows
-from sniffer.exchanges.fields import identity, optional_text, whole
+from sniffer.exchanges.base import CANCEL, PLACE, RESPONSE, Rows
+from sniffer.exchanges.fields import identity, optional_objects, optional_text, whole
 from sniffer.exchanges.htx_orders import Told
-from sniffer.exchanges.htx_requests import CANCEL, PLACE, Request
+from sniffer.exchanges.htx_requests import Request
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
@@ -89,7 +89,7 @@ class Answer(Told):
         if type(data) is not dict:
             raise Broken("field data: not an object")
         asked = {order.item: order for order in self._request.orders} if self._request is not None else {}
-        answers = [row for key in ("success", "errors") for row in _objects(data, key)]
+        answers = [row for key in ("success", "errors") for row in optional_objects(data, key)]
         for row in sorted(answers, key=lambda row: row["index"] if type(row.get("index")) is int else 0):
             ordinal = whole(row, "index") - 1
             self._answered_one(row, asked.get(ordinal), ordinal)
@@ -165,13 +165,3 @@ def _placed_ids(row: Any) -> dict[str, Any]:
     if said["order_id"] is None and said["client_order_id"] is None:
         raise Broken("an answer that names no order")
     return {name: value for name, value in said.items() if value is not None}
-
-
-def _objects(row: Row, key: str) -> list[Row]:
-    """A list of objects that may be missing."""
-    value = row.get(key)
-    if value is None:
-        return []
-    if type(value) is not list or not all(type(item) is dict for item in value):
-        raise Broken(f"field {key}: not a list of objects")
-    return value

@@ -21,13 +21,7 @@ from sniffer.exchanges.fields import (
     time,
     whole,
 )
-from sniffer.exchanges.htx_requests import (
-    SIDES,
-    algo_terms,
-    contract_type,
-    spot_type,
-    spot_unit,
-)
+from sniffer.exchanges.htx_requests import SIDES, algo_terms, contract_type, spot_type, spot_unit
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
 from sniffer.model import OrderEvent

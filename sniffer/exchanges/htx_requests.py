@@ -11,14 +11,11 @@ import re
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, Rows
+from sniffer.exchanges.base import CANCEL, PLACE, REQUEST, Rows
 from sniffer.exchanges.fields import identity, mapped, optional_amount, optional_text, text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
 
 SIDES: Final = {"buy": "buy", "sell": "sell"}
 SPOT_TYPES: Final = {

@@ -26,18 +26,7 @@ import re
 from typing import Any, Final
 
 from sniffer.exchanges import hyperliquid_requests as calls
-from sniffer.exchanges.base import (
-    JOINED_BYTES,
-    REFERENCE,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    Bounded,
-    ConnectionFacts,
-    Decoded,
-    Pending,
-    Rows,
-)
+from sniffer.exchanges.base import REFERENCE, REQUEST, RESPONSE, UPDATE, Bounded, ConnectionFacts, Decoded, Pending, Rows
 from sniffer.exchanges.calls import Calls
 from sniffer.exchanges.fields import text
 from sniffer.exchanges.hyperliquid_orders import Told
@@ -187,8 +176,7 @@ class HyperliquidDecoder(VenueDecoder):
         account = self._account_of(payload.get("vaultAddress"))
         rows = Rows(message, NAME, account)
         size, problem = calls.ask(rows, action, request_id, self._instruments)
-        joined = tuple(rows.orders) if len(message.payload) <= JOINED_BYTES else ()
-        return Request(joined, size, account), rows.decoded(REQUEST, problem) if size else None
+        return Request(rows.to_join(), size, account), rows.decoded(REQUEST, problem) if size else None
 
     def _answer(self, message: Message, document: Row) -> Decoded | None:
         data = document.get("data")

@@ -9,9 +9,19 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from sniffer.exchanges.base import RESPONSE, Decoded, Rows
-from sniffer.exchanges.fields import amount, mapped, optional_amount, optional_number, optional_text, text, time, whole
-from sniffer.exchanges.hyperliquid_requests import CANCEL, PLACE, TIMES_IN_FORCE, Request
+from sniffer.exchanges.base import CANCEL, PLACE, RESPONSE, Decoded, Rows
+from sniffer.exchanges.fields import (
+    amount,
+    mapped,
+    optional_amount,
+    optional_number,
+    optional_objects,
+    optional_text,
+    text,
+    time,
+    whole,
+)
+from sniffer.exchanges.hyperliquid_requests import TIMES_IN_FORCE, Request
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MILLISECONDS, SECONDS, Broken
 from sniffer.model import OrderEvent
@@ -88,7 +98,7 @@ class Told:
                     self.tell(value[key])
                 elif value.get(key) is not None:
                     self.problem = self.problem or f"field {key}: neither an object nor a list"
-            for cancel in _objects(value, "nonUserCancel"):
+            for cancel in optional_objects(value, "nonUserCancel"):
                 self._part(self._cancelled, cancel)
 
     def _part(self, read: Any, *arguments: Any) -> None:
@@ -295,13 +305,3 @@ def _terms(row: Row) -> tuple[str | None, str | None]:
         ORDER_TYPES.get(kind, kind.lower()) if kind else None,
         TIMES_IN_FORCE.get(force, force.lower()) if force else None,
     )
-
-
-def _objects(row: Row, key: str) -> list[Row]:
-    """A list of objects that may be missing."""
-    value = row.get(key)
-    if value is None:
-        return []
-    if type(value) is not list or not all(type(item) is dict for item in value):
-        raise Broken(f"field {key}: not a list of objects")
-    return value

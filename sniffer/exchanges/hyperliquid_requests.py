@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, Rows
 from sniffer.exchanges.fields import amount, mapped, optional_text, text, whole
 from sniffer.exchanges.instruments import Instruments
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-AMEND: Final = "amend"
-CANCEL: Final = "cancel"
 
 TIMES_IN_FORCE: Final = {
     "Gtc": "gtc",

@@ -31,18 +31,8 @@ from collections.abc import Callable
 from typing import Final
 
 from sniffer.exchanges import kraken_requests as calls
-from sniffer.exchanges.base import (
-    JOINED_BYTES,
-    LOGIN,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    ConnectionFacts,
-    Decoded,
-    Pending,
-    Rows,
-)
-from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows
+from sniffer.exchanges.calls import Calls, body_parameters, header
 from sniffer.exchanges.fields import identity, optional_rfc3339
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.kraken_requests import Request
@@ -142,7 +132,7 @@ class KrakenDecoder(VenueDecoder):
             rows = Rows(message, NAME, account or self.account)
             decoded = rows.decoded(REQUEST, str(error))
         if request_id is not None:
-            self._pending.put(request_id, _awaiting(message, name, rows, calls.validates(row)))
+            self._pending.put(request_id, Request(name, rows.to_join(), rows.account, calls.validates(row)))
         return decoded
 
     def _token(self, row: object) -> str | None:
@@ -213,13 +203,13 @@ class KrakenDecoder(VenueDecoder):
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         name = _call_name(head.target)
-        account = self._accounts.key(next((value for key, value in head.headers if key == "api-key"), None))
+        account = self._accounts.key(header(head, "api-key"))
         rows = Rows(message, NAME, account)
         validate = False
         decoded = None
         try:
             if name in calls.REST:
-                body = _body(message.payload)
+                body = body_parameters(message.payload)
                 validate = calls.validates(body)
                 if not validate:
                     calls.ask_rest(rows, name, body)
@@ -227,7 +217,7 @@ class KrakenDecoder(VenueDecoder):
         except Broken as error:
             rows = Rows(message, NAME, account)
             decoded = rows.decoded(REQUEST, str(error))
-        self._calls.put(head, _awaiting(message, name, rows, validate))
+        self._calls.put(head, Request(name, rows.to_join(), rows.account, validate))
         return decoded
 
     def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
@@ -269,23 +259,7 @@ class Kraken(ListedVenue):
 VENUE: Final = Kraken(NAME, HOSTS, _SECRETS, KrakenDecoder)
 
 
-def _awaiting(message: Message, name: str, rows: Rows, validate: bool) -> Request:
-    """What is kept of a request for its answer."""
-    joined = tuple(rows.orders) if len(message.payload) <= JOINED_BYTES else ()
-    return Request(name, joined, rows.account, validate)
-
-
 def _call_name(target: str | None) -> str:
     """The name of a private REST call; empty for any other."""
     path = (target or "").partition("?")[0]
     return path.removeprefix(REST_PATH) if path.startswith(REST_PATH) else ""
-
-
-def _body(payload: bytes) -> Row:
-    """The parameters of a call: JSON, or a form."""
-    if payload.lstrip().startswith(b"{"):
-        return parse_object(payload)
-    try:
-        return parameters(payload.decode())
-    except UnicodeDecodeError:
-        raise Broken("a form that is not UTF-8") from None

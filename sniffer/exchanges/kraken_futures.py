@@ -21,9 +21,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sniffer.exchanges.base import (
-    JOINED_BYTES,
+    AMEND,
+    CANCEL,
     LOGIN,
     OTHER,
+    PLACE,
     REQUEST,
     RESPONSE,
     UPDATE,
@@ -32,11 +34,11 @@ from sniffer.exchanges.base import (
     Rows,
     never,
 )
-from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.calls import Calls, body_parameters, header, parameters, path_and_query
 from sniffer.exchanges.fields import mapped, objects, optional_flag, optional_text
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.kraken_futures_answers import Answer, Request, add_listed_fill, add_listed_order
-from sniffer.exchanges.kraken_futures_orders import AMEND, CANCEL, PLACE, add_fill, add_open_order, ask
+from sniffer.exchanges.kraken_futures_orders import add_fill, add_open_order, ask
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
@@ -134,20 +136,19 @@ class KrakenFuturesDecoder(VenueDecoder):
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
         call, query = _asked(head)
-        key = next((value for name, value in head.headers if name == "apikey"), None)
+        key = header(head, "apikey")
         request = Request(_CALLS.get(call), (), self._accounts.key(key))
         try:
             if call not in _CALLS:
                 return None
             rows = Rows(message, NAME, request.account)
-            params = {**_form(message.payload), **parameters(query)}
+            params = {**body_parameters(message.payload), **parameters(query)}
             if call == "batchorder":
                 for order in objects(_batch(params), "batchOrder"):
                     ask(rows, mapped(order, "order", _INSTRUCTIONS), order)
             else:
                 ask(rows, _CALLS[call] or PLACE, params)
-            if len(message.payload) <= JOINED_BYTES:
-                request = request._replace(orders=tuple(rows.orders))
+            request = request._replace(orders=rows.to_join())
             return rows.decoded(REQUEST, None if rows.orders else "an order call that names no order")
         finally:
             self._calls.put(head, request)
@@ -172,7 +173,7 @@ class KrakenFuturesDecoder(VenueDecoder):
         for key, add in (("openOrders", add_listed_order), ("orders", add_listed_order), ("fills", add_listed_fill)):
             if key in document:
                 problem = _each(objects(document, key), lambda row, add=add: add(rows, row))  # type: ignore[misc]  # of a lambda's default
-        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+        return rows.decoded_if_any(RESPONSE, problem)
 
 
 class KrakenFutures(ListedVenue):
@@ -194,7 +195,7 @@ VENUE: Final = KrakenFutures(NAME, HOSTS, _SECRETS, KrakenFuturesDecoder)
 
 def _asked(head: HttpHead) -> tuple[str, str]:
     """The name of a call about orders (empty for any other), and its query."""
-    path, _, query = (head.target or "").partition("?")
+    path, query = path_and_query(head)
     call = path.removeprefix("/derivatives").removeprefix("/api/v3/")
     changes = call in _CALLS and head.method in ("POST", "PUT", None)
     return call if changes or call in _QUERIES else "", query
@@ -209,16 +210,6 @@ def _each(items: list[Row], add: Callable[[Row], None]) -> str | None:
         except Broken as error:
             problem = problem or str(error)
     return problem
-
-
-def _form(payload: bytes) -> Row:
-    """The parameters of a call: a form, or JSON."""
-    if payload.lstrip().startswith(b"{"):
-        return parse_object(payload)
-    try:
-        return parameters(payload.decode())
-    except UnicodeDecodeError:
-        raise Broken("a form that is not UTF-8") from None
 
 
 def _batch(params: Row) -> Row:

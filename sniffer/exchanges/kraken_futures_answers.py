@@ -9,20 +9,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import RESPONSE, Decoded, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, RESPONSE, Decoded, Rows
 from sniffer.exchanges.fields import amount, mapped, objects, optional_amount, optional_rfc3339, optional_text, text
 from sniffer.exchanges.jsontext import Row
-from sniffer.exchanges.kraken_futures_orders import (
-    AMEND,
-    CANCEL,
-    LIQUIDITY,
-    PLACE,
-    SIDES,
-    TRIGGERED,
-    terms,
-    total,
-    unit_of,
-)
+from sniffer.exchanges.kraken_futures_orders import LIQUIDITY, SIDES, TRIGGERED, terms, total, unit_of
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from sniffer.exchanges.base import REQUEST, UPDATE, Rows
+from sniffer.exchanges.base import AMEND, REQUEST, UPDATE, Rows
 from sniffer.exchanges.fields import (
     amount,
     mapped,
@@ -24,10 +24,6 @@ from sniffer.exchanges.fields import (
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
-
-PLACE: Final = "place"
-AMEND: Final = "amend"
-CANCEL: Final = "cancel"
 
 SIDES: Final = {"buy": "buy", "sell": "sell"}
 DIRECTIONS: Final = ("buy", "sell")

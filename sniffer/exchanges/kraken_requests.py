@@ -9,15 +9,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, Rows
 from sniffer.exchanges.fields import mapped, optional_amount, optional_text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
-AMEND: Final = "amend"
 
 SIDES: Final = {"buy": "buy", "sell": "sell"}
 ORDER_TYPES: Final = {"stop-loss": "stop", "stop-loss-limit": "stop_limit"}

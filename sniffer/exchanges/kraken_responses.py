@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sniffer.exchanges.base import RESPONSE, Decoded, Rows
+from sniffer.exchanges.base import PLACE, RESPONSE, Decoded, Rows
 from sniffer.exchanges.fields import optional_amount, optional_text, text, time
 from sniffer.exchanges.jsontext import Row
-from sniffer.exchanges.kraken_requests import PLACE, Request, objects
+from sniffer.exchanges.kraken_requests import Request, objects
 from sniffer.exchanges.kraken_updates import STATUSES_V1, by_id, order_v1, trade_v1
 from sniffer.exchanges.numbers import SECONDS, Broken
 from sniffer.model import OrderEvent

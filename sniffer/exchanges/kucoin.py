@@ -26,18 +26,8 @@ from urllib.parse import unquote
 
 from sniffer.config import REDACTED
 from sniffer.exchanges import kucoin_orders, kucoin_requests
-from sniffer.exchanges.base import (
-    JOINED_BYTES,
-    LOGIN,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    ConnectionFacts,
-    Decoded,
-    Pending,
-    Rows,
-)
-from sniffer.exchanges.calls import Calls, parameters
+from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows
+from sniffer.exchanges.calls import Calls, header, parameters, path_and_query
 from sniffer.exchanges.fields import identity, text
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.kucoin_requests import ACTIONS, FILLS, WS_OPS, Request, rest_call
@@ -145,11 +135,8 @@ class KucoinDecoder(VenueDecoder):
         rows = Rows(message, NAME, account)
         params = kucoin_requests.listed(body)
         problem = kucoin_requests.ask(rows, op, params, request_id)
-        orders = {order.item: order for order in rows.orders} if len(message.payload) <= JOINED_BYTES else {}
-        joined = tuple(orders.get(item) for item in range(len(params))) if orders else ()
-        return Request(op, joined, account), rows.decoded(
-            REQUEST, problem or (None if rows.orders else "a request that names no order")
-        )
+        decoded = rows.decoded(REQUEST, problem or (None if rows.orders else "a request that names no order"))
+        return Request(op, rows.to_join_by_ordinal(len(params)), account), decoded
 
     def _push_or_answer(self, message: Message) -> Decoded | None:
         document = parse_object(message.payload)
@@ -191,10 +178,10 @@ class KucoinDecoder(VenueDecoder):
     # --- REST ---
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
-        account = self._accounts.key(next((value for name, value in head.headers if name == "kc-api-key"), None))
+        account = self._accounts.key(header(head, "kc-api-key"))
         request = Request(None, (), account)
         try:
-            path, _, query = (head.target or "").partition("?")
+            path, query = path_and_query(head)
             op, named = rest_call(head.method, path)
             if op not in ACTIONS:
                 return None
@@ -234,7 +221,7 @@ class KucoinDecoder(VenueDecoder):
                     (kucoin_orders.queried_fill if op == FILLS else kucoin_orders.queried_order)(rows, row)
             except Broken as error:
                 problem = problem or str(error)
-        return rows.decoded(RESPONSE, problem) if rows.orders or rows.fills or problem else None
+        return rows.decoded_if_any(RESPONSE, problem)
 
 
 def _query(path: str | None) -> list[tuple[str, str]]:

@@ -9,16 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, RESPONSE, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, Rows
 from sniffer.exchanges.fields import identity, mapped, optional_amount, optional_text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.kucoin_orders import SIDES, UNITS, lower, moment, size_of, time_in_force, unit_of
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
 
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
-AMEND: Final = "amend"
 CANCEL_ALL: Final = "cancel all"
 ORDERS: Final = "orders"
 FILLS: Final = "fills"

@@ -25,7 +25,6 @@ from typing import Any, Final
 
 from sniffer.exchanges import okx_orders, okx_requests, okx_v3
 from sniffer.exchanges.base import (
-    JOINED_BYTES,
     LOGIN,
     OTHER,
     REFERENCE,
@@ -38,7 +37,7 @@ from sniffer.exchanges.base import (
     Rows,
     always,
 )
-from sniffer.exchanges.calls import Calls
+from sniffer.exchanges.calls import Calls, header
 from sniffer.exchanges.fields import identity, text
 from sniffer.exchanges.inflate import inflate, inflated
 from sniffer.exchanges.instruments import Instruments
@@ -172,11 +171,8 @@ class OkxDecoder(VenueDecoder):
         """A request to be joined to its answer, and its meaning."""
         rows = Rows(message, NAME, account)
         problem = okx_requests.ask(rows, op, args, request_id, self._instruments)
-        orders = {order.item: order for order in rows.orders} if len(message.payload) <= JOINED_BYTES else {}
-        joined = tuple(orders.get(item) for item in range(len(args))) if orders else ()
-        return Request(op, joined, account), rows.decoded(
-            REQUEST, problem or (None if rows.orders else "a request that names no order")
-        )
+        decoded = rows.decoded(REQUEST, problem or (None if rows.orders else "a request that names no order"))
+        return Request(op, rows.to_join_by_ordinal(len(args)), account), decoded
 
     def _push_or_answer(self, message: Message, payload: bytes) -> Decoded | None:
         document = parse_object(payload)
@@ -249,7 +245,7 @@ class OkxDecoder(VenueDecoder):
     # --- REST ---
 
     def _call(self, message: Message, head: HttpHead) -> Decoded | None:
-        account = self._accounts.key(next((value for name, value in head.headers if name == "ok-access-key"), None))
+        account = self._accounts.key(header(head, "ok-access-key"))
         verb, path = _call_of(head)
         op = REST.get((verb, path))
         request = Request(op or "", (), account)

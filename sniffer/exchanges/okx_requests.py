@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from sniffer.exchanges.base import REQUEST, RESPONSE, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, Rows
 from sniffer.exchanges.fields import identity, mapped, optional_amount, optional_number, optional_text, text, time
 from sniffer.exchanges.instruments import Instruments
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
 from sniffer.exchanges.okx_orders import SIDES, algo_price, terms, unit
 from sniffer.model import OrderEvent
-
-PLACE: Final = "place"
-CANCEL: Final = "cancel"
-AMEND: Final = "amend"
 
 ACTIONS: Final = {
     "order": PLACE,
