@@ -45,6 +45,8 @@ class Log:
     kills: int = 0
     refused: int = 0
     """Read-write clients that were turned away at once."""
+    written: int = 0
+    """Those that wrote before they were killed."""
     intrusions: list[tuple[int, int]] = field(default_factory=list)
     """From when to when (ns) a privileged client held the file."""
 
@@ -61,8 +63,8 @@ class Reader:
         self.manner = manner
         self.born = time.monotonic()
         self.said = threading.Event()
-        """It has said something, and `refused` or not."""
-        self.refused = False
+        """It has said something: a read-write client, that it was refused or that it wrote."""
+        self.refused = self.wrote = False
         self._log = log
         self._told_to_end = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in `end`
@@ -102,11 +104,9 @@ class Reader:
             told = json.loads(line)
             if "age" in told:
                 self._log.ages.append(told["age"])
-            if "failed" not in told:
-                pass
-            elif self.manner == "intrude":
-                self.refused = True
-            else:
+            if self.manner == "intrude":
+                self.refused, self.wrote = "failed" in told, "failed" not in told
+            elif "failed" in told:
                 self._log.failures.append(Failure(told["at"], self.manner, told["failed"]))
             self.said.set()
 
@@ -153,9 +153,9 @@ class Readers:
         client = Reader(self._db, "intrude", self.log, how)
         client.said.wait(10)
         client.end()
-        if client.refused:
-            self.log.refused += 1
-        if how == "replace" or not client.refused:
+        self.log.refused += client.refused
+        self.log.written += client.wrote
+        if how == "replace" or client.wrote:
             self.log.intrusions.append((begun, time.time_ns()))
 
     def end(self) -> None:
