@@ -21,6 +21,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from sniffer.config import Limits
 from tests.crash.crash_interfaces import DEVICE, LOOPBACK, Namespaces
 from tests.crash.crash_traffic import Books, Kind, Traffic
 from tests.live.live_tools import Recording, rows, sniffer_command, wait_for
@@ -147,7 +148,12 @@ def compare(db: Path, seed: int, killed: Counter[str], books: dict[int, Books]) 
         assert losses == []
     again = db.with_name("again.duckdb")
     journal = sorted(db.parent.glob("*.journal/*.pcapng"))
-    sniffer_command("replay", *journal, "--keep", "all", "--keylog", db.with_name(KEY_LOG), "--db", again)
+    # Each load process had this budget for itself.
+    settings = db.with_name("sniffer.toml")
+    settings.write_text(f"[limits]\ntls_guesses = {Limits().tls_guesses * (1 + killed.total())}\n")
+    env = {"SNIFFER_CONFIG": str(settings)}
+    call = ["replay", *journal, "--keep", "all", "--keylog", db.with_name(KEY_LOG), "--db", again]
+    sniffer_command(*call, env=env, timeout=60 + 10 * killed.total())
     assert messages(again) == stored, "the journal, decoded again, gives other messages"
     return Outcome(seed, killed, len(books), sent, kept, Counter(loss[0] for loss in losses))
 

@@ -83,10 +83,10 @@ class Done(NamedTuple):
         return self.err.rstrip()
 
 
-def sniffer_command(*options: object, env: dict[str, str] | None = None, cwd: Path = ROOT) -> Done:
+def sniffer_command(*options: object, env: dict[str, str] | None = None, cwd: Path = ROOT, timeout: float = 60) -> Done:
     """Run `sniffer` to its end."""
     command = [SNIFFER, *map(str, options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | (env or {}), cwd=cwd)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=os.environ | (env or {}), cwd=cwd)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
