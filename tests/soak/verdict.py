@@ -127,9 +127,9 @@ def summary(found: Found, books: Books, log: Log, gauges: Gauges) -> Iterator[st
     )
     yield f"history     {len(gauges.sealed)} sealed files, {len(gauges.segments)} journal segments"
     yield "looks       " + ", ".join(f"{manner} {count:,}" for manner, count in sorted(log.looks.items()))
-    unexcused, intrusions = len(log.unexcused()), len(log.intrusions)
+    unexcused = len(log.unexcused())
     yield (f"failures    {unexcused} of readers, and {len(log.failures) - unexcused} while a privileged client held the file")
-    yield f"clients     {log.kills} readers killed; read-write {log.refused} refused, {intrusions} that broke in"
+    yield f"clients     {log.kills} readers killed; read-write {log.refused} refused, {log.written} that wrote"
     yield f"publishes   {len(gauges.publishes):,}, apart {_spread(gauges.publishes)}"
     yield f"age         of the newest row in a reader's hand {_spread(log.ages)}"
     for name, samples in gauges.memory.items():
