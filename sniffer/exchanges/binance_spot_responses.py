@@ -44,12 +44,10 @@ class Answer:
 
     def decoded(self) -> Decoded | None:
         """The meaning of the answer; None if it says nothing of orders and none was asked for."""
-        asked = self._request is not None and self._request.method in ACTIONS
-        if not (self._rows.orders or self._rows.fills or self.problem):
-            if not asked:
-                return None
-            self.problem = "an answer to an order request that names no order"
-        return self._rows.decoded(RESPONSE, self.problem)
+        told = self._rows.decoded_if_any(RESPONSE, self.problem)
+        if told is None and self._request is not None and self._request.method in ACTIONS:
+            return self._rows.decoded(RESPONSE, "an answer to an order request that names no order")
+        return told
 
     def told(self, result: Any, action: str | None) -> None:
         """Reads a successful result: an order, a list of them, or one of the envelopes that hold orders."""

@@ -223,11 +223,10 @@ class Answer:
 
     def decoded(self) -> Decoded | None:
         """The meaning of the answer; None if it says nothing of orders and none was asked for."""
-        if not (self._rows.orders or self._rows.fills or self.problem):
-            if self._action is None:
-                return None
-            self.problem = "an answer to an order request that names no order"
-        return self._rows.decoded(RESPONSE, self.problem)
+        told = self._rows.decoded_if_any(RESPONSE, self.problem)
+        if told is None and self._action is not None:
+            return self._rows.decoded(RESPONSE, "an answer to an order request that names no order")
+        return told
 
     def told(self, result: Any) -> None:
         """Reads a successful result: an order, or a list of orders, refusals and trades in the order of the request."""
@@ -324,10 +323,7 @@ class Answer:
         unknown = server_failed or number_of_code in OUTCOME_UNKNOWN
         said: dict[str, Any] = {"request_id": self._request_id, "status_raw": code, "reason": reason}
         for order in asked:
-            if order.action == PLACE:
-                self._rows.rejoined(order, status=None if unknown else "REJECTED", **said)
-            else:  # what the request wanted to change has not changed
-                self._rows.rejoined(order, price=None, stop_price=None, quantity=None, quantity_unit=None, **said)
+            self._rows.refused(order, unknown, **said)
         if not asked:
             action = self._action or REFUSALS.get(number_of_code)
             if action is None:

@@ -126,19 +126,13 @@ class BitfinexDecoder(VenueDecoder):
         if type(name) is not str or name not in _ADDERS:
             return None
         problem = _ADDERS[name](rows, data)
-        if type(problem) is not str:
-            problem = None
-        if not (rows.orders or rows.fills or problem):
-            return None  # an empty snapshot
-        return rows.decoded(UPDATE, problem)
+        return rows.decoded_if_any(UPDATE, problem if type(problem) is str else None)  # None: an empty snapshot
 
     @staticmethod
     def _notice(rows: Rows, data: Any, asked: FindAsked) -> Decoded | None:
         notices = Notices(rows, asked)
         notices.read(data)
-        if not (rows.orders or notices.problem):
-            return None
-        return rows.decoded(RESPONSE, notices.problem)
+        return rows.decoded_if_any(RESPONSE, notices.problem)
 
     # --- REST ---
 
@@ -190,7 +184,7 @@ class BitfinexDecoder(VenueDecoder):
             if order.action == PLACE:
                 rows.rejoined(order, status="REJECTED", **said)
             else:  # what the request wanted to change has not changed
-                rows.rejoined(order, side=None, price=None, stop_price=None, quantity=None, quantity_unit=None, **said)
+                rows.unchanged(order, side=None, **said)
         if not call.orders:
             action = ACTIONS.get(REST[call.path])
             if action is None:

@@ -20,12 +20,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from sniffer.exchanges import bitmart_orders, bitmart_requests
 from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
 from sniffer.exchanges.bitmart_requests import ACTIONS, REST, Request, changes_orders
 from sniffer.exchanges.calls import Calls, header, parameters, path_and_query
+from sniffer.exchanges.fields import each
 from sniffer.exchanges.inflate import inflate, inflated
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import Broken
@@ -115,7 +117,7 @@ class BitmartDecoder(VenueDecoder):
                     problem = bitmart_orders.spot_order(rows, item) or problem
             except Broken as error:
                 problem = problem or str(error)
-        return rows.decoded(UPDATE, problem) if rows.orders or problem else None
+        return rows.decoded_if_any(UPDATE, problem)
 
     # --- REST ---
 
@@ -156,15 +158,7 @@ class BitmartDecoder(VenueDecoder):
     @staticmethod
     def _told(rows: Rows, op: str, data: Any) -> Decoded | None:
         """The orders or trades that a query answers with; one that cannot be read leaves the others as they are."""
-        problem = None
-        for row in data if type(data) is list else [data]:
-            try:
-                if type(row) is not dict:
-                    raise Broken("an order that is no object")
-                _READERS[op](rows, row)
-            except Broken as error:
-                problem = problem or str(error)
-        return rows.decoded_if_any(RESPONSE, problem)
+        return rows.decoded_if_any(RESPONSE, each(data if type(data) is list else [data], partial(_READERS[op], rows)))
 
 
 def _spot_order(rows: Rows, row: Row) -> None:

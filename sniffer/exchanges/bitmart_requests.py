@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, Rows
 from sniffer.exchanges.bitmart_orders import SIDES, futures_side, spot_size, terms
-from sniffer.exchanges.fields import identity, mapped, optional_amount
+from sniffer.exchanges.fields import each, identity, mapped, optional_amount
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
@@ -75,16 +75,7 @@ def listed(body: Any) -> list[Any]:
 
 def ask(rows: Rows, op: str, futures: bool, params: list[Any]) -> str | None:
     """Adds the orders that a call names; returns the first thing that could not be read, if anything."""
-    problem = None
-    for param in params:
-        try:
-            if type(param) is not dict:
-                raise Broken("an order that is no object")
-            _ask(rows, op, futures, param)
-        except Broken as error:
-            rows.skip()
-            problem = problem or str(error)
-    return problem
+    return each(params, lambda param: _ask(rows, op, futures, param), broken=rows.skip)
 
 
 def _ask(rows: Rows, op: str, futures: bool, row: Row) -> None:

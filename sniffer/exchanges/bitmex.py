@@ -42,7 +42,7 @@ from sniffer.exchanges.base import (
 )
 from sniffer.exchanges.bitmex_orders import add_answer, add_execution, add_update, ask
 from sniffer.exchanges.calls import Calls, body_parameters, header, parameters, path_and_query
-from sniffer.exchanges.fields import objects, optional_text, text
+from sniffer.exchanges.fields import each, objects, optional_text, text
 from sniffer.exchanges.jsontext import Row, parse
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import Broken
@@ -162,20 +162,16 @@ class BitmexDecoder(VenueDecoder):
         table, action = text(document, "table"), optional_text(document, "action")
         if table not in ("order", "execution"):
             return None
-        problem: str | None = None
-        for row in objects(document, "data"):
-            try:
-                if action == "delete":
-                    self._known.forget(text(row, "orderID"))
-                elif table == "order":
-                    add_update(rows, row, self._known)
-                else:
-                    add_execution(rows, row)
-            except Broken as error:  # the others around it stand
-                problem = problem or str(error)
-        if not (rows.orders or rows.fills or problem):
-            return Decoded(OTHER, [], [])
-        return rows.decoded(UPDATE, problem)
+
+        def add(row: Row) -> None:
+            if action == "delete":
+                self._known.forget(text(row, "orderID"))
+            elif table == "order":
+                add_update(rows, row, self._known)
+            else:
+                add_execution(rows, row)
+
+        return rows.decoded_if_any(UPDATE, each(objects(document, "data"), add)) or Decoded(OTHER, [], [])
 
     def _row(self, rows: Rows, row: Row) -> Decoded | None:
         """A row without its table, as tools that store them leave it."""
@@ -218,18 +214,15 @@ class BitmexDecoder(VenueDecoder):
                 return None
             _refuse(rows, request, body["error"], head.status or 200)
             return rows.decoded(RESPONSE)
-        problem: str | None = None
-        for row in _objects(body if type(body) is list else [body]):
-            try:
-                if "execID" in row:
-                    add_execution(rows, row, RESPONSE)
-                else:
-                    add_answer(rows, request.action, row)
-            except Broken as error:
-                problem = problem or str(error)
-        if not (rows.orders or rows.fills or problem):  # nothing was open
-            return Decoded(OTHER, [], []) if request.action is not None else None
-        return rows.decoded(RESPONSE, problem)
+
+        def add(row: Row) -> None:
+            if "execID" in row:
+                add_execution(rows, row, RESPONSE)
+            else:
+                add_answer(rows, request.action, row)
+
+        told = rows.decoded_if_any(RESPONSE, each(_objects(body if type(body) is list else [body]), add))
+        return told or (Decoded(OTHER, [], []) if request.action is not None else None)  # nothing was open
 
 
 class Bitmex(ListedVenue):
@@ -275,11 +268,8 @@ def _objects(value: Any) -> list[Row]:
 def _refuse(rows: Rows, request: Request, error: Row, status: int) -> None:
     """Adds the refusal of a whole call to each order that it named."""
     said: dict[str, Any] = {"status_raw": optional_text(error, "name"), "reason": optional_text(error, "message")}
-    rejected = "REJECTED" if request.action == PLACE and status < 500 else None
     for order in request.orders:
-        if request.action == PLACE:
-            rows.rejoined(order, status=rejected, **said)
-        else:  # what the request wanted to change has not changed
-            rows.rejoined(order, price=None, stop_price=None, quantity=None, quantity_unit=None, **said)
+        rows.refused(order, status >= 500, **said)
     if not request.orders:
+        rejected = "REJECTED" if request.action == PLACE and status < 500 else None
         rows.order(RESPONSE, action=request.action, status=rejected, **said)

@@ -41,7 +41,7 @@ from sniffer.exchanges.base import (
 from sniffer.exchanges.bybit_answers import Answer, Request
 from sniffer.exchanges.bybit_orders import add_execution, add_order, ask
 from sniffer.exchanges.calls import Calls, header
-from sniffer.exchanges.fields import objects, optional_text, text, time
+from sniffer.exchanges.fields import each, objects, optional_text, text, time
 from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
 from sniffer.exchanges.redact import Secrets
@@ -145,18 +145,15 @@ class BybitDecoder(VenueDecoder):
             return None
         rows = Rows(message, NAME, self._accounts.current)
         category = words[-1] if words[-1] in ("spot", "linear", "inverse", "option") else None
-        problem: str | None = None
-        for item in objects(document, "data"):
-            try:
-                if words[0] == "order":
-                    add_order(rows, UPDATE, item, category, document.get("creationTime"))
-                else:
-                    add_execution(rows, item, category)
-            except Broken as error:  # the others around it stand
-                problem = problem or str(error)
-        if not (rows.orders or rows.fills or problem):  # funding and settlements alone
-            return Decoded(OTHER, [], [])
-        return rows.decoded(UPDATE, problem)
+
+        def add(item: Row) -> None:
+            if words[0] == "order":
+                add_order(rows, UPDATE, item, category, document.get("creationTime"))
+            else:
+                add_execution(rows, item, category)
+
+        told = rows.decoded_if_any(UPDATE, each(objects(document, "data"), add))
+        return told or Decoded(OTHER, [], [])  # funding and settlements alone
 
     # --- the trade websocket ---
 
@@ -242,18 +239,14 @@ class BybitDecoder(VenueDecoder):
         if type(result) is not dict or not result.get("list"):
             return None
         rows = Rows(message, NAME, request.account if request else self.account)
-        problem: str | None = None
-        for item in objects(result, "list"):
-            try:
-                if "execId" in item:
-                    add_execution(rows, item, optional_text(result, "category"))
-                else:
-                    add_order(rows, RESPONSE, item, optional_text(result, "category"))
-            except Broken as error:
-                problem = problem or str(error)
-        if not (rows.orders or rows.fills or problem):
-            return None
-        return rows.decoded(RESPONSE, problem)
+
+        def add(item: Row) -> None:
+            if "execId" in item:
+                add_execution(rows, item, optional_text(result, "category"))
+            else:
+                add_order(rows, RESPONSE, item, optional_text(result, "category"))
+
+        return rows.decoded_if_any(RESPONSE, each(objects(result, "list"), add))
 
 
 class Bybit(ListedVenue):

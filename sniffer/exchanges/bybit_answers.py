@@ -89,4 +89,4 @@ class Answer:
         elif action == PLACE:
             self._rows.rejoined(asked, **said)
         else:  # neither a refusal nor an acknowledgement has changed the order yet
-            self._rows.rejoined(asked, price=None, stop_price=None, quantity=None, quantity_unit=None, **said)
+            self._rows.unchanged(asked, **said)

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
 from sniffer.exchanges.calls import Calls
 from sniffer.exchanges.coinbase_advanced_orders import ACTIONS, FILLS, HISTORY, Call, answer, ask, fill, queried, update
-from sniffer.exchanges.fields import optional_list, rfc3339
+from sniffer.exchanges.fields import each, optional_list, rfc3339
 from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
@@ -45,6 +45,7 @@ _SECRETS: Final = Secrets(
     ("jwt", "signature", "api_key", "token", "Authorization", "CB-ACCESS-KEY", "CB-ACCESS-SIGN", "CB-ACCESS-TOKEN")
 )
 _USER: Final = b'"user"'
+_ITEM: Final = "an item"
 
 
 def marked(payload: bytes) -> bool:
@@ -90,10 +91,9 @@ class CoinbaseAdvancedDecoder(VenueDecoder):
         rows = Rows(message, NAME, self.account)
 
         def orders_of(event: Row) -> str | None:
-            return _each(optional_list(event, "orders"), lambda row: update(rows, row, at))
+            return each(optional_list(event, "orders"), lambda row: update(rows, row, at), what=_ITEM)
 
-        problem = _each(optional_list(document, "events"), orders_of)
-        return rows.decoded(UPDATE, problem) if rows.orders or problem else None
+        return rows.decoded_if_any(UPDATE, each(optional_list(document, "events"), orders_of, what=_ITEM))
 
     # --- REST ---
 
@@ -122,10 +122,10 @@ class CoinbaseAdvancedDecoder(VenueDecoder):
             return None
         document = parse_object(message.payload)
         if call.path == FILLS:
-            problem = _each(optional_list(document, "fills"), lambda row: fill(rows, row))
+            problem = each(optional_list(document, "fills"), partial(fill, rows), what=_ITEM)
         else:
             told = [document["order"]] if "order" in document else optional_list(document, "orders")
-            problem = _each(told, lambda row: queried(rows, row))
+            problem = each(told, partial(queried, rows), what=_ITEM)
         return rows.decoded_if_any(RESPONSE, problem)
 
 
@@ -153,20 +153,6 @@ def key_name(jwt: Any) -> str | None:
         return None
     name = claims.get("sub")
     return name if type(name) is str and name else None
-
-
-def _each(items: list[Any], read: Callable[[Row], str | None]) -> str | None:
-    """Reads all of a list; returns the first thing that could not be read, the others stay."""
-    problem: str | None = None
-    for item in items:
-        try:
-            if type(item) is not dict:
-                raise Broken("an item that is no object")
-            found = read(item)
-        except Broken as error:
-            found = str(error)
-        problem = problem or found
-    return problem
 
 
 def _path(head: HttpHead) -> str:

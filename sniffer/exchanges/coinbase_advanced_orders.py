@@ -269,7 +269,7 @@ def _refuse(rows: Rows, asked: OrderEvent | None, action: str, told: Row, said: 
     elif action == PLACE:
         rows.rejoined(asked, **said)
     else:  # what the request wanted to change has not changed
-        rows.rejoined(asked, price=None, stop_price=None, quantity=None, quantity_unit=None, **said)
+        rows.unchanged(asked, **said)
 
 
 def _canceled(rows: Rows, results: Any) -> str | None:

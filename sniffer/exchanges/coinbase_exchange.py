@@ -20,13 +20,14 @@ Docs       https://docs.cdp.coinbase.com/exchange/websocket-feed/channels,
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from functools import partial
+from typing import Final
 from urllib.parse import unquote
 
 from sniffer.exchanges.base import LOGIN, PLACE, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
 from sniffer.exchanges.calls import Calls, header, parameters
 from sniffer.exchanges.coinbase_exchange_orders import EVENTS, Call, ask_cancel, ask_place, canceled, event, fill, refused, told
-from sniffer.exchanges.fields import text
+from sniffer.exchanges.fields import each, text
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import Broken
@@ -142,20 +143,13 @@ class CoinbaseExchangeDecoder(VenueDecoder):
         return rows.decoded(RESPONSE) if rows.orders else None
 
     @staticmethod
-    def _queried(message: Message, call: Call, read: Callable[[Rows, Row], Any]) -> Decoded | None:
+    def _queried(message: Message, call: Call, read: Callable[[Rows, Row], None]) -> Decoded | None:
         rows = Rows(message, NAME, call.account)
         document = parse(message.payload)
         if type(document) is dict and "message" in document:
             return None
-        problem: str | None = None
-        for row in document if type(document) is list else [document]:
-            try:
-                if type(row) is not dict:
-                    raise Broken("an item that is no object")
-                read(rows, row)
-            except Broken as error:
-                problem = problem or str(error)
-        return rows.decoded_if_any(RESPONSE, problem)
+        items = document if type(document) is list else [document]
+        return rows.decoded_if_any(RESPONSE, each(items, partial(read, rows), what="an item"))
 
 
 class CoinbaseExchange(ListedVenue):

@@ -52,9 +52,7 @@ class Told:
 
     def decoded(self) -> Decoded | None:
         """The meaning of the message; None if it says nothing of orders."""
-        if not (self._rows.orders or self._rows.fills or self.problem):
-            return None
-        return self._rows.decoded(self._kind, self.problem)
+        return self._rows.decoded_if_any(self._kind, self.problem)
 
     def tell(self, value: Any, action: str | None = None) -> None:
         """Reads whatever holds orders and trades: one of either, a list of them, or an object with lists of them."""
@@ -113,10 +111,7 @@ class Told:
                 RESPONSE, action=action, request_id=self._request_id, status="REJECTED" if rejected else None, **said
             )
         for asked in self._request.orders:
-            if asked.action == PLACE:
-                self._rows.rejoined(asked, status=None if unknown else "REJECTED", **said)
-            else:  # what the request wanted to change has not changed
-                self._rows.rejoined(asked, price=None, stop_price=None, quantity=None, quantity_unit=None, **said)
+            self._rows.refused(asked, unknown, **said)
 
     def counted(self) -> None:
         """An answer that says how many orders were cancelled, and not which: what was asked is confirmed."""

@@ -21,22 +21,13 @@ Docs       https://www.gate.com/docs/developers/apiv4/ws/en/, https://www.gate.c
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Final
 
 from sniffer.exchanges import gate_orders, gate_requests
-from sniffer.exchanges.base import (
-    LOGIN,
-    OTHER,
-    REQUEST,
-    RESPONSE,
-    UPDATE,
-    ConnectionFacts,
-    Decoded,
-    Pending,
-    Rows,
-)
+from sniffer.exchanges.base import LOGIN, OTHER, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows
 from sniffer.exchanges.calls import Calls, header, parameters, path_and_query
-from sniffer.exchanges.fields import identity, optional_text, text
+from sniffer.exchanges.fields import each, identity, optional_text, text
 from sniffer.exchanges.gate_requests import ACTIONS, ORDERS, TRADES, Request, rest_call
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.numbers import Broken
@@ -159,18 +150,7 @@ class GateDecoder(VenueDecoder):
     @staticmethod
     def _read(rows: Rows, result: list[Any], orders: bool) -> str | None:
         """The orders or trades of a list; one that cannot be read leaves the others as they are."""
-        problem = None
-        for row in result:
-            try:
-                if type(row) is not dict:
-                    raise Broken("an order that is no object")
-                if orders:
-                    gate_orders.order(rows, UPDATE, row)
-                else:
-                    gate_orders.fill(rows, row)
-            except Broken as error:
-                problem = problem or str(error)
-        return problem
+        return each(result, partial(gate_orders.order, rows, UPDATE) if orders else partial(gate_orders.fill, rows))
 
     def _answer(self, message: Message, document: Row) -> Decoded | None:
         header, data = document.get("header"), document.get("data")
@@ -203,7 +183,7 @@ class GateDecoder(VenueDecoder):
             gate_requests.refused(rows, op, request, request_id, errors, failed)
             return rows.decoded(RESPONSE)
         problem = gate_requests.answer(rows, op, request, request_id, result)
-        return rows.decoded(RESPONSE, problem) if rows.orders or problem else None
+        return rows.decoded_if_any(RESPONSE, problem)
 
     # --- REST ---
 
@@ -233,7 +213,7 @@ class GateDecoder(VenueDecoder):
         if op == TRADES:
             rows = Rows(message, NAME, request.account if request else self.account)
             problem = self._read(rows, body, False) if type(body) is list else None
-            return rows.decoded(RESPONSE, problem) if rows.fills or problem else None
+            return rows.decoded_if_any(RESPONSE, problem)
         return self._answered(message, op, request, None, body, body if refused else None, (head.status or 0) >= 500)
 
 

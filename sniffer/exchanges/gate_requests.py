@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges import gate_orders
 from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, Rows
-from sniffer.exchanges.fields import identity, optional_amount, optional_number, optional_text
+from sniffer.exchanges.fields import each, identity, optional_amount, optional_number, optional_text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
@@ -83,18 +83,10 @@ def rest_call(verb: str | None, path: str) -> Call:
 
 def ask(rows: Rows, market: str, op: str, params: Any, request_id: str | None) -> str | None:
     """Adds the orders that a request names; returns the first thing that could not be read, if anything."""
-    problem = None
-    for param in params if type(params) is list else [params]:
-        try:
-            if type(param) is str and op == "order_cancel_ids":
-                param = {"order_id": param}
-            if type(param) is not dict:
-                raise Broken("an order that is no object")
-            _ask(rows, market, op, param, request_id)
-        except Broken as error:
-            rows.skip()
-            problem = problem or str(error)
-    return problem
+    params = params if type(params) is list else [params]
+    if op == "order_cancel_ids":
+        params = [{"order_id": param} if type(param) is str else param for param in params]
+    return each(params, lambda param: _ask(rows, market, op, param, request_id), broken=rows.skip)
 
 
 def _ask(rows: Rows, market: str, op: str, row: Row, request_id: str | None) -> None:

@@ -61,9 +61,7 @@ class Told:
 
     def decoded(self) -> Decoded | None:
         """The meaning of the message; None if it says nothing of orders."""
-        if not (self.rows.orders or self.rows.fills or self.problem):
-            return None
-        return self.rows.decoded(self.kind, self.problem)
+        return self.rows.decoded_if_any(self.kind, self.problem)
 
     def part(self, read: Any, row: Any) -> None:
         """One order: all of its rows, or a problem."""

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges.base import CANCEL, PLACE, REQUEST, Rows
-from sniffer.exchanges.fields import identity, mapped, optional_amount, optional_text, text
+from sniffer.exchanges.fields import each, identity, mapped, optional_amount, optional_text, text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
@@ -150,17 +150,19 @@ def ask(rows: Rows, call: Call, params: Any, request_id: str | None) -> str | No
     if call.kind in ("batch", "contract-batch"):
         items = params.get("orders_data") if type(params) is dict else params
         read = _contract if call.kind == "contract-batch" else _spot
-        return _each(rows, items, read, call, request_id)
+        return _several(rows, items, read, call, request_id)
     if type(params) is not dict:
         raise Broken("parameters that are no object")
     if call.kind == "cancel-many":
         ids = [{"order-id": one} for one in _ids(params, "order-ids")]
         ids += [{"client-order-id": one} for one in _ids(params, "client-order-ids")]
-        return _each(rows, ids, _cancelled, call, request_id)
+        return _several(rows, ids, _cancelled, call, request_id)
     if call.kind == "cancel-algo":
-        return _each(rows, [{"client-order-id": one} for one in _ids(params, "clientOrderIds")], _cancelled, call, request_id)
+        return _several(
+            rows, [{"client-order-id": one} for one in _ids(params, "clientOrderIds")], _cancelled, call, request_id
+        )
     if call.kind == "contract-cancel":
-        return _each(rows, _contract_ids(params), _cancelled, call, request_id)
+        return _several(rows, _contract_ids(params), _cancelled, call, request_id)
     if call.kind == "cancel-all":
         symbols = optional_text(params, "symbol")
         side = mapped(params, "side", SIDES) if params.get("side") is not None else None
@@ -173,19 +175,14 @@ def ask(rows: Rows, call: Call, params: Any, request_id: str | None) -> str | No
     return None
 
 
-def _each(rows: Rows, items: Any, read: Any, call: Call, request_id: str | None) -> str | None:
+def _several(rows: Rows, items: Any, read: Any, call: Call, request_id: str | None) -> str | None:
     if type(items) is not list or not items:
         raise Broken("a call for several orders that names none")
-    problem = None
-    for item in items:
-        try:
-            if type(item) is not dict:
-                raise Broken("an order that is no object")
-            rows.order(REQUEST, action=call.action, request_id=request_id, **read(item))
-        except Broken as error:
-            rows.skip()
-            problem = problem or str(error)
-    return problem
+
+    def add(item: Row) -> None:
+        rows.order(REQUEST, action=call.action, request_id=request_id, **read(item))
+
+    return each(items, add, broken=rows.skip)
 
 
 def _spot(row: Row) -> dict[str, Any]:

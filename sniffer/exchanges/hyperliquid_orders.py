@@ -71,9 +71,7 @@ class Told:
 
     def decoded(self) -> Decoded | None:
         """The meaning of the message; None if it says nothing of orders."""
-        if not (self._rows.orders or self._rows.fills or self.problem):
-            return None
-        return self._rows.decoded(self._kind, self.problem)
+        return self._rows.decoded_if_any(self._kind, self.problem)
 
     # --- orders and fills, wherever they stand ---
 
@@ -225,12 +223,7 @@ class Told:
             self._refuse(order, reason, unknown)
 
     def _refuse(self, asked: OrderEvent, reason: str | None, unknown: bool = False) -> None:
-        if asked.action == PLACE:
-            self._rows.rejoined(asked, status=None if unknown else "REJECTED", status_raw="error", reason=reason)
-        else:  # what the request wanted to change has not changed
-            self._rows.rejoined(
-                asked, price=None, stop_price=None, quantity=None, quantity_unit=None, status_raw="error", reason=reason
-            )
+        self._rows.refused(asked, unknown, status_raw="error", reason=reason)
 
     def _statuses(self, statuses: Any, request: Request | None, action: str | None) -> None:
         """One status for each order of the request, in its order."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, Rows
-from sniffer.exchanges.fields import amount, mapped, optional_text, text, whole
+from sniffer.exchanges.fields import amount, each, mapped, optional_text, text, whole
 from sniffer.exchanges.instruments import Instruments
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
@@ -69,17 +69,12 @@ def ask(rows: Rows, action: Row, request_id: str | None, instruments: Instrument
         return 0, None
     if type(items) is not list or not items:
         raise Broken(f"an action {kind} without orders")
-    problem = None
-    for item in items:
-        try:
-            if type(item) is not dict:
-                raise Broken("an order that is no object")
-            columns = read(item)
-            rows.order(REQUEST, request_id=request_id, **{**columns, "symbol": instruments.symbol(columns["symbol"])})
-        except Broken as error:
-            rows.skip()
-            problem = problem or str(error)
-    return len(items), problem
+
+    def add(item: Row) -> None:
+        columns = read(item)
+        rows.order(REQUEST, request_id=request_id, **{**columns, "symbol": instruments.symbol(columns["symbol"])})
+
+    return len(items), each(items, add, broken=rows.skip)
 
 
 def _place(row: Row) -> dict[str, Any]:

@@ -180,9 +180,7 @@ class KrakenDecoder(VenueDecoder):
         else:
             tail = document[2] if len(document) > 2 else None
             self._updates.open_orders(rows, document[0], tail.get("sequence") if type(tail) is dict else None)
-        if not (rows.orders or rows.fills or self._updates.problem):
-            return None  # an empty snapshot
-        return rows.decoded(UPDATE, self._updates.problem)
+        return rows.decoded_if_any(UPDATE, self._updates.problem)  # None: an empty snapshot
 
     def _taken(self, request_id: str | None, name: str) -> Request | None:
         """The request that an answer to `name` answers."""

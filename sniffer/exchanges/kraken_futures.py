@@ -17,7 +17,7 @@ Docs       https://docs.kraken.com/api/docs/futures-api, https://github.com/krak
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from sniffer.exchanges.base import (
@@ -35,7 +35,7 @@ from sniffer.exchanges.base import (
     never,
 )
 from sniffer.exchanges.calls import Calls, body_parameters, header, parameters, path_and_query
-from sniffer.exchanges.fields import mapped, objects, optional_flag, optional_text
+from sniffer.exchanges.fields import each, mapped, objects, optional_flag, optional_text
 from sniffer.exchanges.jsontext import Row, parse, parse_object
 from sniffer.exchanges.kraken_futures_answers import Answer, Request, add_listed_fill, add_listed_order
 from sniffer.exchanges.kraken_futures_orders import add_fill, add_open_order, ask
@@ -116,14 +116,12 @@ class KrakenFuturesDecoder(VenueDecoder):
             return None
         rows = Rows(message, NAME, self._accounts.current)
         if feed in _FILL_FEEDS:
-            problem = _each(objects(document, "fills"), lambda fill: add_fill(rows, fill))
+            problem = each(objects(document, "fills"), lambda fill: add_fill(rows, fill))
         elif "orders" in document:
-            problem = _each(objects(document, "orders"), lambda order: add_open_order(rows, order, None, False, self._known))
+            problem = each(objects(document, "orders"), lambda order: add_open_order(rows, order, None, False, self._known))
         else:
-            problem = _each([document], lambda delta: self._delta(rows, delta))
-        if not (rows.orders or rows.fills or problem):
-            return Decoded(OTHER, [], [])
-        return rows.decoded(UPDATE, problem)
+            problem = each([document], lambda delta: self._delta(rows, delta))
+        return rows.decoded_if_any(UPDATE, problem) or Decoded(OTHER, [], [])
 
     def _delta(self, rows: Rows, document: Row) -> None:
         order = document.get("order", document)  # a removal may give the ids alone
@@ -172,7 +170,7 @@ class KrakenFuturesDecoder(VenueDecoder):
         problem: str | None = None
         for key, add in (("openOrders", add_listed_order), ("orders", add_listed_order), ("fills", add_listed_fill)):
             if key in document:
-                problem = _each(objects(document, key), lambda row, add=add: add(rows, row))  # type: ignore[misc]  # of a lambda's default
+                problem = each(objects(document, key), partial(add, rows))
         return rows.decoded_if_any(RESPONSE, problem)
 
 
@@ -199,17 +197,6 @@ def _asked(head: HttpHead) -> tuple[str, str]:
     call = path.removeprefix("/derivatives").removeprefix("/api/v3/")
     changes = call in _CALLS and head.method in ("POST", "PUT", None)
     return call if changes or call in _QUERIES else "", query
-
-
-def _each(items: list[Row], add: Callable[[Row], None]) -> str | None:
-    """Adds each item; the first problem, around which the others stand."""
-    problem: str | None = None
-    for item in items:
-        try:
-            add(item)
-        except Broken as error:
-            problem = problem or str(error)
-    return problem
 
 
 def _batch(params: Row) -> Row:

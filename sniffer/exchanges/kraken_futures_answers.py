@@ -130,7 +130,7 @@ class Answer:
         elif action == PLACE:
             self._rows.rejoined(asked, **said)
         else:  # what the request wanted to change has not changed
-            self._rows.rejoined(asked, price=None, stop_price=None, quantity=None, quantity_unit=None, **said)
+            self._rows.unchanged(asked, **said)
 
     def _cancelled(self, status: Row, events: list[Row], raw: str, at: int | None) -> None:
         """Each order that a cancel-all cancelled."""

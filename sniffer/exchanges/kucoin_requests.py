@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, Rows
-from sniffer.exchanges.fields import identity, mapped, optional_amount, optional_text
+from sniffer.exchanges.fields import each, identity, mapped, optional_amount, optional_text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.kucoin_orders import SIDES, UNITS, lower, moment, size_of, time_in_force, unit_of
 from sniffer.exchanges.numbers import Broken
@@ -104,16 +104,7 @@ def listed(body: Any) -> list[Any]:
 
 def ask(rows: Rows, op: str, params: list[Any], request_id: str | None) -> str | None:
     """Adds the orders that a request names; returns the first thing that could not be read, if anything."""
-    problem = None
-    for param in params:
-        try:
-            if type(param) is not dict:
-                raise Broken("an order that is no object")
-            _ask(rows, op, param, request_id)
-        except Broken as error:
-            rows.skip()
-            problem = problem or str(error)
-    return problem
+    return each(params, lambda param: _ask(rows, op, param, request_id), broken=rows.skip)
 
 
 def _ask(rows: Rows, op: str, row: Row, request_id: str | None) -> None:

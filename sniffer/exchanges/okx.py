@@ -231,7 +231,7 @@ class OkxDecoder(VenueDecoder):
                 problem = read(rows, row) or problem
             except Broken as error:
                 problem = problem or str(error)
-        return rows.decoded(kind, problem) if rows.orders or rows.fills or problem else None
+        return rows.decoded_if_any(kind, problem)
 
     def _learned(self, document: Row) -> Decoded | None:
         """Symbols by number, from an instrument list; the message is kept if it held news."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, Rows
-from sniffer.exchanges.fields import identity, mapped, optional_amount, optional_number, optional_text, text, time
+from sniffer.exchanges.fields import each, identity, mapped, optional_amount, optional_number, optional_text, text, time
 from sniffer.exchanges.instruments import Instruments
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
@@ -78,16 +78,7 @@ class Request(NamedTuple):
 
 def ask(rows: Rows, op: str, args: list[Any], request_id: str | None, instruments: Instruments) -> str | None:
     """Adds the orders that a request names; returns the first thing that could not be read, if anything."""
-    problem = None
-    for arg in args:
-        try:
-            if type(arg) is not dict:
-                raise Broken("an order that is no object")
-            _ask(rows, op, arg, request_id, instruments)
-        except Broken as error:
-            rows.skip()
-            problem = problem or str(error)
-    return problem
+    return each(args, lambda arg: _ask(rows, op, arg, request_id, instruments), broken=rows.skip)
 
 
 def _ask(rows: Rows, op: str, arg: Row, request_id: str | None, instruments: Instruments) -> None:
