@@ -12,15 +12,15 @@ from sniffer.capture import PacketSource
 from sniffer.capture.journal import Bookmark
 from sniffer.capture.ownership import Owned
 from sniffer.config import SECOND, Settings, account_name, account_salt
+from sniffer.connections import Connections
 from sniffer.errors import DamagedCapture
 from sniffer.examine import Examiner
 from sniffer.exchanges.own import use_own_venues
 from sniffer.keys import Keys
-from sniffer.model import Batch, CaptureRow, ConnectionRow, Loss, Packet, Position
+from sniffer.model import Batch, CaptureRow, Loss, Packet, Position
 from sniffer.snapshot import Snapshot, Snapshots
 from sniffer.summary import Summary
 from sniffer.watch import watch_filter
-from sniffer.wire.connection import Connection
 from sniffer.wire.engine import Engine, Output
 from sniffer.wire.stream import CAPTURE_ENDED
 
@@ -78,7 +78,7 @@ class Pipeline:
         self._engine: Engine
         self._examiner: Examiner
         self._batch = Batch()
-        self._dirty: dict[int, Connection] = {}
+        self._connections = Connections()
         self._position: Position
         self._skip = 0
         self._ticked = 0
@@ -193,7 +193,7 @@ class Pipeline:
         if first or self._packets < self._skip:
             return
         if self._packets > self._skip:
-            self._append(source, complete=False)
+            self._append(source, complete=False, counters=True)
             self._target.publish()
         counts = (self._bytes, self._started_at, self._ended_at, self._kernel_drops)
         self._snapshots.keep(Snapshot(bookmark, (self._engine, self._examiner, counts)))
@@ -239,25 +239,22 @@ class Pipeline:
     def _take(self, output: Output) -> None:
         """Examine what the engine gave, and gather the rows."""
         for connection, _ in output.deliveries:
-            self._dirty[connection.id] = connection
+            self._connections.note(connection)
         for connection in output.closed:
-            self._dirty[connection.id] = connection
+            self._connections.note(connection)
         examine(self._examiner, output, self._batch)
 
     def _forget(self) -> None:
         """Drop rows that are stored already."""
         self.summary.already_loaded = self._packets
         self._batch = Batch()
-        for connection in self._dirty.values():
-            if connection.ended:
-                self._examiner.forget(connection.id)
-        self._dirty.clear()
+        self._connections.forget(self._examiner)
 
     def _learn_owners(self, source: PacketSource) -> None:
         """Take in whose connections are, as far as the source tells; their rows are told anew, which changes nothing else."""
         told: list[Owned] = getattr(source, "owners", [])
         for connection in self._examiner.owners.note(told, self._engine.connections.values()):
-            self._dirty[connection.id] = connection
+            self._connections.note(connection)
         told.clear()
 
     def _source_losses(self, source: PacketSource) -> list[Loss]:
@@ -292,12 +289,13 @@ class Pipeline:
             self._target.publish()
             self._published = time.monotonic()
 
-    def _append(self, source: PacketSource, *, complete: bool) -> None:
-        batch = self._batch
-        batch.connections = [self._connection_row(connection) for connection in self._dirty.values()]
+    def _append(self, source: PacketSource, *, complete: bool, counters: bool = False) -> None:
+        """What has gathered, and where it brings us to; `counters` as of `Connections.rows`."""
+        batch, capture_id = self._batch, self._position.capture_id
+        rows = self._connections.rows(self._examiner, capture_id, counters=complete or counters)
+        batch.connections = [row for row, _ in rows]
         if not batch and not complete:
             return
-        capture_id = self._position.capture_id
         batch.capture = CaptureRow(
             capture_id, source.name, self._started_at, self._ended_at, self._packets, self._bytes, self._kernel_drops
         )
@@ -307,11 +305,10 @@ class Pipeline:
         self.summary.packets, self.summary.bytes = self._packets, self._bytes
         self.summary.note(batch)
         self._batch = Batch()
-        for row in batch.connections:
-            if self._dirty[row.connection_id].ended:
+        for row, ended in rows:
+            if ended:
                 self.summary.note_end(row)
                 self._examiner.forget(row.connection_id)
-        self._dirty.clear()
 
     def _finish(self, source: PacketSource) -> None:
         """The source has ended. What that brings forth is an append of its own: it is taken back if the capture goes on."""
@@ -334,41 +331,6 @@ class Pipeline:
             more = output.more
         self._append(source, complete=True)
         self._target.publish()
-
-    def _connection_row(self, connection: Connection) -> ConnectionRow:
-        venue, guessed, account, path, unexamined = self._examiner.facts(connection)
-        client, server = connection.client, connection.server
-        owner = self._examiner.owners.of(connection)
-        return ConnectionRow(
-            connection_id=connection.id,
-            capture_id=self._position.capture_id,
-            opened_at=connection.opened_at,
-            closed_at=connection.closed_at,
-            client_ip=connection.client_address[0],
-            client_port=connection.client_address[1],
-            server_ip=connection.server_address[0],
-            server_port=connection.server_address[1],
-            protocol=connection.protocol,
-            host=connection.host,
-            path=path,
-            venue=venue,
-            venue_guessed=guessed,
-            account=account,
-            tls_version=connection.tls_version,
-            cipher=connection.cipher,
-            compression=connection.compression,
-            readable=connection.readable,
-            unreadable_reason=connection.unreadable_reason,
-            client_bytes=client.stream.extent,
-            server_bytes=server.stream.extent,
-            lost_bytes=client.stream.lost + server.stream.lost,
-            messages=connection.messages,
-            unexamined=unexamined,
-            pid=owner.pid if owner else None,
-            process=owner.process if owner else None,
-            strategy=owner.strategy if owner else None,
-            unreadable_bytes=connection.ledger.unreadable,
-        )
 
 
 def examine(examiner: Examiner, output: Output, batch: Batch) -> None:

@@ -19,6 +19,7 @@ LAYERS = [
     {"sniffer.errors", "sniffer.model", "sniffer.config", "sniffer.allocator"},
     {"sniffer.capture", "sniffer.wire", "sniffer.exchanges", "sniffer.store"},
     {
+        "sniffer.connections",
         "sniffer.examine",
         "sniffer.keys",
         "sniffer.owners",
