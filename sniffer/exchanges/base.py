@@ -20,6 +20,7 @@ from decimal import Decimal
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from sniffer.config import account_name
+from sniffer.exchanges.numbers import Broken
 from sniffer.model import FillEvent, Message, OrderEvent, Sender
 
 V = TypeVar("V")
@@ -300,6 +301,21 @@ class Rows:
     def decoded_if_any(self, kind: str, problem: str | None = None) -> Decoded | None:
         """The same; None if there is neither a row nor a problem."""
         return self.decoded(kind, problem) if self.orders or self.fills or problem else None
+
+    def all_or_none(self, ask: Callable[[], str | None], *, needed: bool = False) -> Decoded:
+        """The meaning of a request whose orders `ask` adds, returning a problem if it has one.
+
+        They belong together: where `ask` raises `Broken`, none of them stands. `needed`: that there is none is a problem.
+        """
+        try:
+            problem = ask()
+        except Broken as error:
+            self.orders.clear()
+            self._skipped = 0
+            problem = str(error)
+        if needed and not self.orders:
+            problem = problem or "an order request that names no order"
+        return self.decoded(REQUEST, problem)
 
     def to_join(self) -> tuple[OrderEvent, ...]:
         """The orders of a request, for its answer; none of a request that is longer than `JOINED_BYTES`."""

@@ -196,12 +196,7 @@ class BinanceSpotDecoder(VenueDecoder):
         rows = Rows(message, NAME, account)
         decoded = None
         if method in calls.ACTIONS:
-            try:
-                calls.ask(rows, method, params, request_id)
-                decoded = rows.decoded(REQUEST)
-            except Broken as error:  # of several orders that belong together, none
-                rows = Rows(message, NAME, account)
-                decoded = rows.decoded(REQUEST, str(error))
+            decoded = rows.all_or_none(lambda: calls.ask(rows, method, params, request_id))
         elif method in calls.LOGINS:
             decoded = Decoded(LOGIN, [], [])
         elif method.startswith(calls.ORDER_METHODS) and method not in calls.QUERIES | calls.NOT_ORDERS:

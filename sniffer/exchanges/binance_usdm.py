@@ -193,12 +193,9 @@ class BinanceFuturesDecoder(VenueDecoder):
         rows = Rows(message, self._name, account)
         decoded = None
         if method in calls.ACTIONS:
-            try:
-                calls.ask(rows, method, params, request_id)
-                decoded = rows.decoded(REQUEST, None if rows.orders else "an order request that names no order")
-            except Broken as error:  # of several orders that belong together, none
-                rows = Rows(message, self._name, account)
-                decoded = rows.decoded(REQUEST, str(error))
+            decoded = rows.all_or_none(
+                lambda: calls.ask(rows, method, params, request_id), "an order request that names no order"
+            )
         elif method in calls.LOGINS:
             decoded = Decoded(LOGIN, [], [])
         elif method.startswith(calls.ORDER_METHODS) and method not in calls.QUERIES | {"order.test"}:

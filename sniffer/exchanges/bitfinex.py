@@ -141,13 +141,8 @@ class BitfinexDecoder(VenueDecoder):
         account = self._accounts.key(header(head, "bfx-apikey"))
         rows = Rows(message, NAME, account)
         decoded = None
-        try:
-            if path in REST:
-                ask(rows, REST[path], parse(message.payload))
-                decoded = rows.decoded(REQUEST)
-        except Broken as error:  # of the orders of a batch, none
-            rows = Rows(message, NAME, account)
-            decoded = rows.decoded(REQUEST, str(error))
+        if path in REST:
+            decoded = rows.all_or_none(lambda: ask(rows, REST[path], parse(message.payload)))
         self._calls.put(head, Call(path, tuple(rows.orders), account))
         return decoded
 

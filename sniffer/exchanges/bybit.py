@@ -181,16 +181,14 @@ class BybitDecoder(VenueDecoder):
     ) -> tuple[Request, Decoded]:
         """A request to be joined to its answer, and its meaning."""
         rows = Rows(message, NAME, account)
-        problem: str | None = None
-        try:
+
+        def add() -> None:
             category = optional_text(params, "category")
             for order in objects(params, "request") if op.endswith("-batch") else [params]:
                 ask(rows, ACTIONS[op], order, category, request_id)
-            if not rows.orders:
-                raise Broken("an order request that names no order")
-        except Broken as error:  # of several orders that belong together, none
-            rows, problem = Rows(message, NAME, account), str(error)
-        return Request(ACTIONS[op], rows.to_join(), account), rows.decoded(REQUEST, problem)
+
+        decoded = rows.all_or_none(add, "an order request that names no order")
+        return Request(ACTIONS[op], rows.to_join(), account), decoded
 
     def _answer(self, message: Message, document: Row) -> Decoded | None:
         op = optional_text(document, "op")

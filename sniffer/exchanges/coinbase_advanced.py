@@ -23,12 +23,11 @@ import binascii
 from functools import partial
 from typing import Any, Final
 
-from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
+from sniffer.exchanges.base import LOGIN, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
 from sniffer.exchanges.calls import Calls
 from sniffer.exchanges.coinbase_advanced_orders import ACTIONS, FILLS, HISTORY, Call, answer, ask, fill, queried, update
 from sniffer.exchanges.fields import each, optional_list, rfc3339
 from sniffer.exchanges.jsontext import Row, parse_object
-from sniffer.exchanges.numbers import Broken
 from sniffer.exchanges.redact import Secrets
 from sniffer.exchanges.venue import ListedVenue, VenueDecoder
 from sniffer.model import OPCODE_HTTP, HttpHead, Message, Sender
@@ -103,13 +102,8 @@ class CoinbaseAdvancedDecoder(VenueDecoder):
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         rows = Rows(message, NAME, self._accounts.key(key_name(bearer) or headers.get("cb-access-key")))
         decoded = None
-        try:
-            if head.method == "POST" and path in ACTIONS:
-                ask(rows, path, parse_object(message.payload))
-                decoded = rows.decoded(REQUEST)
-        except Broken as error:  # of the orders of a batch, none
-            rows = Rows(message, NAME, rows.account)
-            decoded = rows.decoded(REQUEST, str(error))
+        if head.method == "POST" and path in ACTIONS:
+            decoded = rows.all_or_none(lambda: ask(rows, path, parse_object(message.payload)))
         self._calls.put(head, Call(path, tuple(rows.orders), rows.account))
         return decoded
 

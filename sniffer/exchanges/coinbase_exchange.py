@@ -24,7 +24,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
-from sniffer.exchanges.base import LOGIN, PLACE, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
+from sniffer.exchanges.base import LOGIN, PLACE, RESPONSE, UPDATE, ConnectionFacts, Decoded, Rows
 from sniffer.exchanges.calls import Calls, header, parameters
 from sniffer.exchanges.coinbase_exchange_orders import EVENTS, Call, ask_cancel, ask_place, canceled, event, fill, refused, told
 from sniffer.exchanges.fields import each, text
@@ -107,15 +107,10 @@ class CoinbaseExchangeDecoder(VenueDecoder):
         account = self._accounts.key(header(head, "cb-access-key"))
         rows = Rows(message, NAME, account)
         decoded = None
-        try:
-            if path == ORDERS and head.method == "POST" and not name:
-                ask_place(rows, parse_object(message.payload))
-                decoded = rows.decoded(REQUEST)
-            elif path == ORDERS and head.method == "DELETE":
-                ask_cancel(rows, name, _product(head.target))
-                decoded = rows.decoded(REQUEST)
-        except Broken as error:
-            decoded = rows.decoded(REQUEST, str(error))
+        if path == ORDERS and head.method == "POST" and not name:
+            decoded = rows.all_or_none(lambda: ask_place(rows, parse_object(message.payload)))
+        elif path == ORDERS and head.method == "DELETE":
+            decoded = rows.all_or_none(lambda: ask_cancel(rows, name, _product(head.target)))
         self._calls.put(head, Call(head.method or "", head.target or "", tuple(rows.orders), account))
         return decoded
 

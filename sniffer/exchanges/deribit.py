@@ -138,12 +138,9 @@ class DeribitDecoder(VenueDecoder):
         rows = Rows(message, NAME, account)
         decoded = None
         if method in calls.ACTIONS:
-            try:
-                calls.ask(rows, method, params, request_id)
-                decoded = rows.decoded(REQUEST, None if rows.orders else "an order request that names no order")
-            except Broken as error:  # of several orders that belong together, none
-                rows = Rows(message, NAME, account)
-                decoded = rows.decoded(REQUEST, str(error))
+            decoded = rows.all_or_none(
+                lambda: calls.ask(rows, method, params, request_id), "an order request that names no order"
+            )
         elif method in calls.LOGINS:
             decoded = Decoded(LOGIN, [], [])
         elif method not in calls.QUERIES and calls.may_be_about_orders(method):

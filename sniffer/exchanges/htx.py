@@ -138,11 +138,7 @@ class HtxDecoder(VenueDecoder):
         rows = Rows(message, NAME, account)
         decoded = None
         if call.action is not None:
-            try:
-                decoded = rows.decoded(REQUEST, requests.ask(rows, call, params, request_id))
-            except Broken as error:
-                rows = Rows(message, NAME, account)
-                decoded = rows.decoded(REQUEST, str(error))
+            decoded = rows.all_or_none(lambda: requests.ask(rows, call, params, request_id))
         return Request(call, rows.to_join(), account), decoded
 
     def _answered(self, message: Message, request: Request | None, request_id: str | None, document: Row) -> Decoded | None:

@@ -31,7 +31,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sniffer.exchanges import kraken_requests as calls
-from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows
+from sniffer.exchanges.base import LOGIN, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows
 from sniffer.exchanges.calls import Calls, body_parameters, header
 from sniffer.exchanges.fields import identity, optional_rfc3339
 from sniffer.exchanges.jsontext import Row, parse, parse_object
@@ -120,19 +120,14 @@ class KrakenDecoder(VenueDecoder):
         if type(row) is not dict:
             raise Broken("field params: no object")
         rows = Rows(message, NAME, account or self.account)
+        validate = calls.validates(row)
         decoded = None
-        try:
-            if not calls.validates(row):
-                if name in calls.V2:
-                    calls.ask_v2(rows, name, row, request_id, self._unit)
-                else:
-                    calls.ask_v1(rows, name, row, request_id)
-                decoded = rows.decoded(REQUEST)
-        except Broken as error:  # of the orders of a batch, none
-            rows = Rows(message, NAME, account or self.account)
-            decoded = rows.decoded(REQUEST, str(error))
+        if not validate and name in calls.V2:
+            decoded = rows.all_or_none(lambda: calls.ask_v2(rows, name, row, request_id, self._unit))
+        elif not validate:
+            decoded = rows.all_or_none(lambda: calls.ask_v1(rows, name, row, request_id))
         if request_id is not None:
-            self._pending.put(request_id, Request(name, rows.to_join(), rows.account, calls.validates(row)))
+            self._pending.put(request_id, Request(name, rows.to_join(), rows.account, validate))
         return decoded
 
     def _token(self, row: object) -> str | None:
@@ -203,20 +198,19 @@ class KrakenDecoder(VenueDecoder):
         name = _call_name(head.target)
         account = self._accounts.key(header(head, "api-key"))
         rows = Rows(message, NAME, account)
-        validate = False
-        decoded = None
+        request = Request(name, (), account, False)
         try:
-            if name in calls.REST:
-                body = body_parameters(message.payload)
-                validate = calls.validates(body)
-                if not validate:
-                    calls.ask_rest(rows, name, body)
-                    decoded = rows.decoded(REQUEST)
-        except Broken as error:
-            rows = Rows(message, NAME, account)
-            decoded = rows.decoded(REQUEST, str(error))
-        self._calls.put(head, Request(name, rows.to_join(), rows.account, validate))
-        return decoded
+            if name not in calls.REST:
+                return None
+            body = body_parameters(message.payload)
+            if calls.validates(body):
+                request = request._replace(validate=True)
+                return None
+            decoded = rows.all_or_none(lambda: calls.ask_rest(rows, name, body))
+            request = request._replace(orders=rows.to_join())
+            return decoded
+        finally:  # each call takes its place in the queue, a broken one too
+            self._calls.put(head, request)
 
     def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
         asked = self._calls.take(head)
