@@ -193,9 +193,7 @@ class BinanceFuturesDecoder(VenueDecoder):
         rows = Rows(message, self._name, account)
         decoded = None
         if method in calls.ACTIONS:
-            decoded = rows.all_or_none(
-                lambda: calls.ask(rows, method, params, request_id), "an order request that names no order"
-            )
+            decoded = rows.all_or_none(lambda: calls.ask(rows, method, params, request_id), needed=True)
         elif method in calls.LOGINS:
             decoded = Decoded(LOGIN, [], [])
         elif method.startswith(calls.ORDER_METHODS) and method not in calls.QUERIES | {"order.test"}:

@@ -187,7 +187,7 @@ class BybitDecoder(VenueDecoder):
             for order in objects(params, "request") if op.endswith("-batch") else [params]:
                 ask(rows, ACTIONS[op], order, category, request_id)
 
-        decoded = rows.all_or_none(add, "an order request that names no order")
+        decoded = rows.all_or_none(add, needed=True)
         return Request(ACTIONS[op], rows.to_join(), account), decoded
 
     def _answer(self, message: Message, document: Row) -> Decoded | None:

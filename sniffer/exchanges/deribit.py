@@ -138,9 +138,7 @@ class DeribitDecoder(VenueDecoder):
         rows = Rows(message, NAME, account)
         decoded = None
         if method in calls.ACTIONS:
-            decoded = rows.all_or_none(
-                lambda: calls.ask(rows, method, params, request_id), "an order request that names no order"
-            )
+            decoded = rows.all_or_none(lambda: calls.ask(rows, method, params, request_id), needed=True)
         elif method in calls.LOGINS:
             decoded = Decoded(LOGIN, [], [])
         elif method not in calls.QUERIES and calls.may_be_about_orders(method):
