@@ -121,21 +121,26 @@ class Answer(Told):
         """Lists of ids that were taken and of those that were not: by name, so each answers the request of its id."""
         if type(data) is not dict:
             raise Broken("field data: not an object")
-        asked = self._request.orders if self._request is not None else ()
         taken = data.get("success", data.get("successes", data.get("accepted", [])))
         taken = [one for one in taken.split(",") if one] if type(taken) is str else taken
         refused = data.get("failed", data.get("errors", data.get("rejected", [])))
         if type(taken) is not list or type(refused) is not list:
             raise Broken("field data: not lists of ids")
         for one in taken:
-            name = str(one)
-            order = next((order for order in asked if name in (order.order_id, order.client_order_id)), None)
-            if order is not None:
-                self.rows.rejoined(order)
-            else:
-                self.rows.order(RESPONSE, action=CANCEL, request_id=self.request_id, order_id=name)
+            self.part(self._cancelled, {"id": one})
         for row in refused:
             self.part(self._not_cancelled, row if type(row) is dict else {"client-order-id": row})
+
+    def _cancelled(self, row: Row) -> None:
+        name = identity(row, "id")
+        if name is None:
+            raise Broken("an answer that names no order")
+        asked = self._request.orders if self._request is not None else ()
+        order = next((order for order in asked if name in (order.order_id, order.client_order_id)), None)
+        if order is not None:
+            self.rows.rejoined(order)
+        else:
+            self.rows.order(RESPONSE, action=CANCEL, request_id=self.request_id, order_id=name)
 
     def _not_cancelled(self, row: Row) -> None:
         names = [identity(row, key) for key in ("order-id", "order_id", "client-order-id", "client_order_id")]

@@ -293,6 +293,10 @@ def test_websocket_orders() -> None:
     assert [brief(row, "order_id", "client_order_id", "status_raw", "status") for row in rows] == [
         (None, "c2", None, None), ("1", None, "x", None),
     ]  # fmt: skip
+    talk.client(operation("cancel", {"order-ids": ["1"]}, "q5"))
+    answer = {"success": [[], "1"], "failed": []}
+    (row,) = known(talk.server({"cid": "q5", "status": "ok", "data": answer}), "field id: not an id").orders
+    assert row.order_id == "1"
     (row,) = known(talk.client(operation("cancelall", {"symbol": "adausdt", "side": "buy"}, "q4"))).orders
     assert brief(row, "action", "symbol", "side") == ("cancel", "adausdt", "buy")
     (row,) = known(talk.server({"cid": "q4", "status": "ok", "data": {"success-count": 2, "failed-count": 0}})).orders
