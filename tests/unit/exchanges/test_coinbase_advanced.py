@@ -6,16 +6,18 @@ import base64
 import json
 import pickle
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from sniffer.exchanges import guess_venue
-from sniffer.exchanges.base import LOGIN, ConnectionFacts, Decoded, Decoder
+from sniffer.exchanges.base import LOGIN, ConnectionFacts
 from sniffer.exchanges.coinbase_advanced import VENUE, key_name, marked
-from sniffer.exchanges.decode import http_head
 from sniffer.exchanges.numbers import rfc3339_ns
-from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, FillEvent, HttpHead, Message, OrderEvent, Sender
+from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, FillEvent, HttpHead, Message, Sender
+from tests.unit.exchanges.conversation import connect, message, shown
+from tests.unit.exchanges.conversation import last as last_of
 
 JSON = dict[str, Any]
 
@@ -115,29 +117,8 @@ def jwt(claims: Any) -> str:
     return ".".join([*parts, "SIGNATURE"])
 
 
-def decoder(**facts: Any) -> Decoder:
-    return VENUE.decoder(ConnectionFacts(connection_id=7, name_of=lambda secret: f"name of {secret}", **facts))
-
-
-def message(sender: Sender, payload: Any, call: str | None = None, **headers: str) -> Message:
-    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    if call is None:
-        return Message(7, sender, 3, 1000, 2000, OPCODE_TEXT, raw)
-    head = http_head(call)._replace(headers=tuple((name.replace("_", "-"), value) for name, value in headers.items()))
-    return Message(7, sender, 3, 1000, 2000, OPCODE_HTTP, raw, head)
-
-
-def last(*messages: tuple[Sender, Any] | tuple[Sender, Any, str]) -> Decoded:
-    """The meaning of the last of the messages of one connection."""
-    one = decoder()
-    found = [one.decode(message(*each)) for each in messages][-1]
-    assert found is not None
-    return found
-
-
-def shown(row: OrderEvent | FillEvent, *columns: str) -> tuple[Any, ...]:
-    return tuple(getattr(row, column) for column in columns)
-
+decoder = partial(connect, VENUE)
+last = partial(last_of, VENUE)
 
 IDS = ("action", "order_id", "client_order_id")
 TERMS = ("symbol", "side", "order_type", "time_in_force", "price", "stop_price", "quantity", "quantity_unit")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from sniffer.exchanges import guess_venue
-from sniffer.exchanges.base import LOGIN, ConnectionFacts, Decoded, Decoder
-from sniffer.exchanges.decode import http_head
+from sniffer.exchanges.base import LOGIN, ConnectionFacts
 from sniffer.exchanges.kraken import VENUE, marked
 from sniffer.exchanges.numbers import rfc3339_ns
-from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, FillEvent, HttpHead, Message, OrderEvent, Sender
+from sniffer.model import OPCODE_HTTP, OPCODE_TEXT, FillEvent, HttpHead, Message, Sender
+from tests.unit.exchanges.conversation import connect, message, shown
+from tests.unit.exchanges.conversation import last as last_of
 
 JSON = dict[str, Any]
 
@@ -125,29 +127,8 @@ FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
 ]
 
 
-def decoder(**facts: Any) -> Decoder:
-    return VENUE.decoder(ConnectionFacts(connection_id=7, name_of=lambda secret: f"name of {secret}", **facts))
-
-
-def message(sender: Sender, payload: Any, call: str | None = None, **headers: str) -> Message:
-    raw = payload if isinstance(payload, bytes) else (payload if isinstance(payload, str) else json.dumps(payload)).encode()
-    if call is None:
-        return Message(7, sender, 3, 1000, 2000, OPCODE_TEXT, raw)
-    head = http_head(call)._replace(headers=tuple((name.replace("_", "-"), value) for name, value in headers.items()))
-    return Message(7, sender, 3, 1000, 2000, OPCODE_HTTP, raw, head)
-
-
-def last(*messages: tuple[Sender, Any] | tuple[Sender, Any, str], **facts: Any) -> Decoded:
-    """The meaning of the last of the messages of one connection."""
-    one = decoder(**facts)
-    found = [one.decode(message(*each)) for each in messages][-1]
-    assert found is not None
-    return found
-
-
-def shown(row: OrderEvent | FillEvent, *columns: str) -> tuple[Any, ...]:
-    return tuple(getattr(row, column) for column in columns)
-
+decoder = partial(connect, VENUE)
+last = partial(last_of, VENUE)
 
 IDS = ("action", "request_id", "order_id", "client_order_id")
 TERMS = ("symbol", "side", "order_type", "time_in_force", "price", "stop_price", "quantity", "quantity_unit")
@@ -324,7 +305,7 @@ def test_an_edited_order_has_a_new_id() -> None:
     "payload",
     [
         answer("subscribe", {"channel": "executions"}), {"method": "pong", "req_id": 1}, {"event": "heartbeat"},
-        {"channel": "heartbeat"}, executions(type_="snapshot"), [[], "openOrders", {"sequence": 1}], [], [5, 6], 7, "x",
+        {"channel": "heartbeat"}, executions(type_="snapshot"), [[], "openOrders", {"sequence": 1}], [], [5, 6], 7, b"x",
         [337, {"a": []}, "book-10", "ADA/EUR"], {"channel": "trade", "type": "update", "data": [{"order_id": "x"}]},
     ],
 )  # fmt: skip
@@ -513,7 +494,7 @@ ADD_CALL = "POST /0/private/AddOrder"
 @pytest.mark.parametrize(
     "body",
     [
-        ADD_REST,
+        ADD_REST.encode(),
         {"ordertype": "limit", "type": "buy", "volume": 30.5, "pair": "ADAEUR", "price": "0.6125", "cl_ord_id": "strat-9",
          "oflags": "post"},
     ],
@@ -546,19 +527,21 @@ def test_rest_batches_fail_in_part() -> None:
 
 
 def test_rest_cancels_amendments_and_edits() -> None:
-    (row,) = last(("client", f"nonce=1&txid={ORDER_ID}", "POST /0/private/CancelOrder")).orders
+    (row,) = last(("client", f"nonce=1&txid={ORDER_ID}".encode(), "POST /0/private/CancelOrder")).orders
     assert shown(row, *IDS) == ("cancel", None, ORDER_ID, None)
-    (row,) = last(("client", "nonce=1&txid=1234", "POST /0/private/CancelOrder")).orders
+    (row,) = last(("client", b"nonce=1&txid=1234", "POST /0/private/CancelOrder")).orders
     assert shown(row, *IDS) == ("cancel", None, None, None)  # a userref
     call = "POST /0/private/CancelOrder"
     done = {"error": [], "result": {"count": 1}}
-    (row,) = last(("client", f"txid={ORDER_ID}", call), ("server", done, call)).orders
+    (row,) = last(("client", f"txid={ORDER_ID}".encode(), call), ("server", done, call)).orders
     assert shown(row, *IDS, "status", "kind") == ("cancel", None, ORDER_ID, None, None, "response")
     rows = last(("client", {"orders": ["O1", {"txid": "O2"}]}, "POST /0/private/CancelOrderBatch")).orders
     assert [row.order_id for row in rows] == ["O1", "O2"]
     call = "POST /0/private/EditOrder"
     result = {"status": "ok", "txid": "ONEW", "originaltxid": ORDER_ID, "volume": "2.5", "descr": {}}
-    (row,) = last(("client", f"txid={ORDER_ID}&pair=ADAEUR&volume=2.5", call), ("server", {"result": result}, call)).orders
+    (row,) = last(
+        ("client", f"txid={ORDER_ID}&pair=ADAEUR&volume=2.5".encode(), call), ("server", {"result": result}, call)
+    ).orders
     assert shown(row, *IDS, "quantity", "symbol") == ("amend", None, "ONEW", None, Decimal("2.5"), "ADAEUR")
 
 
@@ -573,7 +556,7 @@ def test_rest_queries_tell_states_and_fills() -> None:
 
 def test_other_calls_are_none_of_ours() -> None:
     for call in ("POST /0/private/Balance", "GET /0/public/Trades", "POST /0/private/CancelAllOrdersAfter"):
-        assert decoder().decode(message("client", "nonce=1", call)) is None
+        assert decoder().decode(message("client", b"nonce=1", call)) is None
         assert decoder().decode(message("server", {"error": [], "result": {}}, call)) is None
     assert decoder().decode(Message(7, "client", 0, 0, 0, OPCODE_HTTP, b"", HttpHead("POST", None, None, ()))) is None
 
@@ -585,7 +568,7 @@ def test_a_token_goes_by_the_name_of_its_key() -> None:
     facts = ConnectionFacts(connection_id=7, name_of=lambda secret: f"name of {secret}")
     rest, ws = VENUE.decoder(facts), VENUE.decoder(facts)
     call = "POST /0/private/GetWebSocketsToken"
-    assert rest.decode(message("client", "nonce=1", call, api_key="KEY-of-alice")) is None
+    assert rest.decode(message("client", b"nonce=1", call, api_key="KEY-of-alice")) is None
     told = rest.decode(message("server", {"error": [], "result": {"token": "TOKEN-of-alice", "expires": 900}}, call))
     assert told is not None
     assert told.kind == LOGIN
