@@ -143,7 +143,7 @@ class BitfinexDecoder(VenueDecoder):
         decoded = None
         if path in REST:
             decoded = rows.all_or_none(lambda: ask(rows, REST[path], parse(message.payload)))
-        self._calls.put(head, Call(path, tuple(rows.orders), account))
+        self._calls.put(head, Call(path, rows.to_join(), account))
         return decoded
 
     def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:

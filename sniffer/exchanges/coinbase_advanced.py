@@ -104,7 +104,7 @@ class CoinbaseAdvancedDecoder(VenueDecoder):
         decoded = None
         if head.method == "POST" and path in ACTIONS:
             decoded = rows.all_or_none(lambda: ask(rows, path, parse_object(message.payload)))
-        self._calls.put(head, Call(path, tuple(rows.orders), rows.account))
+        self._calls.put(head, Call(path, rows.to_join(), rows.account))
         return decoded
 
     def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:

@@ -111,7 +111,7 @@ class CoinbaseExchangeDecoder(VenueDecoder):
             decoded = rows.all_or_none(lambda: ask_place(rows, parse_object(message.payload)))
         elif path == ORDERS and head.method == "DELETE":
             decoded = rows.all_or_none(lambda: ask_cancel(rows, name, _product(head.target)))
-        self._calls.put(head, Call(head.method or "", head.target or "", tuple(rows.orders), account))
+        self._calls.put(head, Call(head.method or "", head.target or "", rows.to_join(), account))
         return decoded
 
     def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:

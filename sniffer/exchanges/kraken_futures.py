@@ -170,7 +170,8 @@ class KrakenFuturesDecoder(VenueDecoder):
         problem: str | None = None
         for key, add in (("openOrders", add_listed_order), ("orders", add_listed_order), ("fills", add_listed_fill)):
             if key in document:
-                problem = each(objects(document, key), partial(add, rows))
+                found = each(objects(document, key), partial(add, rows))
+                problem = problem or found
         return rows.decoded_if_any(RESPONSE, problem)
 
 

@@ -13,7 +13,7 @@ from sniffer.exchanges.kraken_futures import VENUE, marked
 from sniffer.model import OPCODE_TEXT, Message
 from tests.unit.exchanges.conversation import leaves_soon
 from tests.unit.exchanges.meaning import fill, order, problem, said, told
-from tests.unit.exchanges.talk import Talk
+from tests.unit.exchanges.talk import Talk, known
 
 JSON = dict[str, Any]
 T0 = 1_771_000_000_789
@@ -329,6 +329,8 @@ def test_queries() -> None:
     }  # fmt: skip
     found = fill(talk.reply("GET /derivatives/api/v3/fills", {"result": "success", "fills": [told_fill]}))
     assert (found.trade_id, found.liquidity, found.exchange_time) == ("f-0001", "taker", NS)
+    broken = known(talk.reply(call, {"result": "success", "openOrders": [{}], "fills": [told_fill]}), "field order_id")
+    assert (broken.orders, len(broken.fills)) == ([], 1)
 
 
 # --- logins, what is no order, what is broken ---
