@@ -329,7 +329,7 @@ def test_queries() -> None:
     }  # fmt: skip
     found = fill(talk.reply("GET /derivatives/api/v3/fills", {"result": "success", "fills": [told_fill]}))
     assert (found.trade_id, found.liquidity, found.exchange_time) == ("f-0001", "taker", NS)
-    broken = known(talk.reply(call, {"result": "success", "openOrders": [{}], "fills": [told_fill]}), "field order_id")
+    broken = known(talk.reply(call, {"result": "success", "openOrders": [{}], "fills": [told_fill]}), "field status")
     assert (broken.orders, len(broken.fills)) == ([], 1)
 
 
