@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sniffer.config import SECOND
+from sniffer.errors import StoreError
 from sniffer.model import FillEvent, OrderEvent
 from sniffer.report import unexamined
 from sniffer.store.read import query
@@ -22,6 +23,8 @@ from sniffer.store.tail import Cursor, changes
 from sniffer.table import json_value, plain, visible
 
 _TAIL_INTERVAL: Final = 0.2
+_PATIENCE: Final = 5.0
+"""Seconds for which a database that could be read before may be kept from us."""
 _TIMES: Final = frozenset(("captured_at", "exchange_time"))
 UNEXAMINED: Final = (
     "SELECT coalesce(host, server_ip || ':' || server_port), sum(unexamined)::BIGINT FROM connections "
@@ -33,15 +36,24 @@ _COLOURS: Final = {"buy": "green", "sell": "red"}
 def follow(db: Path, *, venue: str | None, symbol: str | None, strategy: str | None, as_json: bool) -> None:
     """Print order events and fills as they are published, until Ctrl-C, or until nobody reads them any more.
 
-    Starts with what comes from now on. Raises `StoreError`.
+    Starts with what comes from now on. Raises `StoreError` if the database cannot be read; where it could be before, if it
+    cannot for some seconds: a client that opened it for writing keeps readers out for less than that.
     """
     console = Console(highlight=False, soft_wrap=True)
     cursor: Cursor | None = None
     named: set[str] = set()
+    failing_since: float | None = None
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             before = cursor
-            found, cursor = changes(db, before)
+            try:
+                found, cursor = changes(db, before)
+                failing_since = None
+            except StoreError:
+                failing_since = failing_since or time.monotonic()
+                if before is None or time.monotonic() - failing_since > _PATIENCE:
+                    raise
+                found = []
             for event, whose in found:
                 shown = zip((venue, symbol, strategy), (event.venue, event.symbol, whose), strict=True)
                 if any(wanted not in (None, value) for wanted, value in shown):
@@ -51,7 +63,8 @@ def follow(db: Path, *, venue: str | None, symbol: str | None, strategy: str | N
                 else:
                     console.print(tail_line(event))
             if cursor != before and not as_json and sys.stderr.isatty():
-                _name_unexamined(db, named)
+                with contextlib.suppress(StoreError):  # the next look says what is wrong
+                    _name_unexamined(db, named)
             if _reader_is_gone(_TAIL_INTERVAL):
                 return
 

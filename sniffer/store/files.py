@@ -132,7 +132,10 @@ class Files:
             except FileNotFoundError:
                 return f"{self.path}: was removed during the recording; published again"
             aside = self.folder / f"foreign-{time.time_ns()}.duckdb"
-            self.path.rename(aside)
+            try:
+                os.link(self.path, aside)  # so that there is a file, for readers, until the next publish puts ours in its place
+            except OSError:
+                self.path.rename(aside)
             return f"{self.path}: was replaced during the recording; published again, and what stood there is {aside}"
 
     def own(self, path: Path, mode: int) -> None:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from sniffer.store.book import SETTLED
 from sniffer.store.files import Files
 from sniffer.store.history import listed, quoted, read_parquet, sealed_rows
+from sniffer.store.merging import Merged, Merger, group
 
 ROWS: Final = 122_880
 """Recent rows that are sealed at once: DuckDB's row group."""
@@ -29,10 +30,6 @@ _ROW_GROUP: Final = 8_192
 """Rows of a Parquet row group: its columns are held uncompressed until it is full. Measured: 40 MB less than with 122,880."""
 GRACE: Final = 3600
 """Seconds that a replaced file outlives its last listing."""
-MERGE: Final = 16
-"""Small files of a table and day that are merged into one: a year must not become 100,000 files."""
-LARGE: Final = 1_000_000
-"""Rows of a file that is not merged any more."""
 OPEN_ORDERS: Final = 65_536
 """Open orders that stay in the file; beyond, those idle longest are sealed as they are (in one-sided captures none closes)."""
 
@@ -52,6 +49,12 @@ class Sealed:
 
     def __init__(self, files: Files) -> None:
         self._files = files
+        self._merger = Merger(files.private.parent / "temporary")
+        self._changed = True  # files were listed since it was last looked whether some are to be merged
+
+    def close(self) -> None:
+        """Give up a merge that is under way."""
+        self._merger.close()
 
     def missing(self, connection: duckdb.DuckDBPyConnection) -> list[Path]:
         """Listed files that are not there."""
@@ -81,7 +84,6 @@ class Sealed:
             finally:
                 connection.unregister("pending")
             connection.execute(f"DELETE FROM _sniffer.{table} WHERE {where}")
-            self._merge(connection, table)
         return orders
 
     def rows(self, connection: duckdb.DuckDBPyConnection, table: str) -> str | None:
@@ -104,20 +106,51 @@ class Sealed:
     def sweep(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Delete this database's files that are not listed and have not been for `GRACE`."""
         kept = set(listed(connection, self._files.folder))
+        if self._merger.under_way is not None:
+            kept.add(str(self._merger.under_way.file))
         old = time.time() - GRACE
         for path in self._files.folder.glob(f"*/date=*/{_database_id(connection)}-*.parquet"):
             if str(path) not in kept and path.stat().st_mtime < old:
                 path.unlink(missing_ok=True)
 
-    def _merge(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
-        days: dict[str, list[str]] = {}
-        for path in listed(connection, self._files.folder, table, f"rows < {LARGE}"):
-            days.setdefault(Path(path).parent.name, []).append(path)
-        for paths in days.values():
-            if len(paths) >= MERGE:
-                paths.sort(key=lambda path: Path(path).stat().st_mtime_ns)
-                self._write(connection, table, f"SELECT * FROM {read_parquet(paths)}")
-                self._unlist(connection, paths)
+    def merge(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """List the file that a merge has made, in the place of its parts, inside a transaction; and begin the next one.
+
+        True: the list has changed, and `make_views` is to follow.
+        """
+        done = self._merger.take()
+        listed_anew = done is not None and self._list_merged(connection, done)
+        if self._merger.under_way is None and (self._changed or done is not None):
+            self._changed = False
+            self._begin_merge(connection)
+        return listed_anew
+
+    def _list_merged(self, connection: duckdb.DuckDBPyConnection, done: Merged) -> bool:
+        parts = [str(Path(part).relative_to(self._files.folder)) for part in done.parts]
+        of_parts = "FROM _sniffer.sealed WHERE file IN (SELECT unnest(?))"
+        if connection.execute(f"SELECT count(*) {of_parts}", [parts]).fetchall() != [(len(parts),)]:
+            done.file.unlink(missing_ok=True)  # rows were taken back meanwhile
+            return False
+        _sync(done.file)
+        self._files.own(done.file, 0o440)
+        statistics = "sum(rows), max(max_batch), max(max_time), sum(open_rows)"
+        connection.execute(
+            f"INSERT INTO _sniffer.sealed SELECT '{done.table}', ?, {statistics} {of_parts}",
+            [str(done.file.relative_to(self._files.folder)), parts],
+        )
+        self._unlist(connection, done.parts)
+        return True
+
+    def _begin_merge(self, connection: duckdb.DuckDBPyConnection) -> None:
+        known: dict[str, list[tuple[str, int]]] = {}
+        for table, file, rows in connection.execute("SELECT table_name, file, rows FROM _sniffer.sealed").fetchall():
+            known.setdefault(table, []).append((str(self._files.folder / file), rows))
+        for table, files in known.items():
+            parts = group(files)
+            if parts is not None:
+                file = Path(parts[0]).with_name(_new_name(connection))
+                self._merger.begin(Merged(table, tuple(parts), file), _copy(f"SELECT * FROM {read_parquet(parts)}", file))
+                return
 
     def _write(self, connection: duckdb.DuckDBPyConnection, table: str, select: str) -> None:
         """Write the rows of `select`, one file a UTC day, and list the files."""
@@ -126,17 +159,15 @@ class Sealed:
         statistics = (
             f"SELECT {day} AS day, count(*), max(batch), epoch_ns(max({_TIME[table]})), {opened} FROM ({select}) GROUP BY day"
         )
-        database_id = _database_id(connection)
         for date, rows, batch, latest, open_rows in connection.execute(statistics).fetchall():
-            file = f"{table}/date={date}/{database_id}-{uuid.uuid4().hex[:12]}.parquet"
+            file = f"{table}/date={date}/{_new_name(connection)}"
             path = self._files.folder / file
             self._files.make_folder(path.parent)
             of_day = f"SELECT * FROM ({select}) WHERE {day} = '{date}'"
-            connection.execute(
-                f"COPY ({of_day}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
-            )
+            connection.execute(_copy(of_day, path))
             _sync(path)
             self._files.own(path, 0o440)
+            self._changed = True
             connection.execute(
                 "INSERT INTO _sniffer.sealed VALUES (?, ?, ?, ?, make_timestamp_ns(?), ?)",
                 [table, file, rows, batch, latest, open_rows],
@@ -146,6 +177,16 @@ class Sealed:
         for path in paths:
             connection.execute("DELETE FROM _sniffer.sealed WHERE file = ?", [str(Path(path).relative_to(self._files.folder))])
             os.utime(path)  # its grace begins
+
+
+def _copy(select: str, path: Path) -> str:
+    """SQL that writes the rows of `select` to a file."""
+    return f"COPY ({select}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+
+
+def _new_name(connection: duckdb.DuckDBPyConnection) -> str:
+    """Of a file of this database."""
+    return f"{_database_id(connection)}-{uuid.uuid4().hex[:12]}.parquet"
 
 
 def _database_id(connection: duckdb.DuckDBPyConnection) -> str:

@@ -163,6 +163,7 @@ class Store:
         try:
             self.publish()
         finally:
+            self._sealed.close()
             self._private.connection.close()
             self._files.release()
 
@@ -248,10 +249,8 @@ class Store:
                     self._seal()
                 except StoreError as error:  # the rows stay where they are; publish them all the same
                     problem = error
-            if self._pending or self._stale_views:
-                with self._transaction():
-                    pass
-            self._attach()
+            with self._transaction():
+                pass
             self._private.checkpoint()
             self._found = self._files.publish(live=self._live) or self._found
         self._changed = False
@@ -285,8 +284,10 @@ class Store:
         with self._private.errors():
             self._attach()
             with self._private.transaction() as connection:
-                if self._stale_views and with_events:
-                    make_views(connection, self._files.folder, self._schemas)
+                if with_events:
+                    self._stale_views = self._sealed.merge(connection) or self._stale_views
+                    if self._stale_views:
+                        make_views(connection, self._files.folder, self._schemas)
                 if self._pending:
                     self._bring_in(connection, with_events)
                 yield connection

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,38 @@ def test_follow_selects(
     begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: dict[str, str], count: int
 ) -> None:
     assert len(followed(begun, monkeypatch, capsys, **options)) == count
+
+
+@pytest.mark.parametrize("times", [3, 1000])
+def test_follow_outlasts_a_client_that_locks_the_file_for_a_moment(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], times: int
+) -> None:
+    looks, found = iter([False, *[True] * times]), following.changes
+    monkeypatch.setattr(following, "_PATIENCE", 0.3)
+
+    def changes(*arguments: Any) -> Any:
+        if next(looks, False):
+            raise StoreError("orders.duckdb: Conflicting lock is held")
+        return found(*arguments)
+
+    monkeypatch.setattr(following, "changes", changes)
+    calls = []
+
+    def wait(seconds: float) -> bool:
+        calls.append(seconds)
+        if len(calls) == 1:
+            replay_files([str(ORDERS)], Settings(db=begun), replace=False)
+        time.sleep(0.01)
+        return len(calls) == 6
+
+    monkeypatch.setattr(following, "_reader_is_gone", wait if times == 3 else lambda seconds: time.sleep(0.01))
+    options: dict[str, Any] = {"venue": None, "symbol": None, "strategy": None, "as_json": False}
+    if times == 3:
+        follow(begun, **options)
+        assert len(capsys.readouterr().out.splitlines()) == 42 + 7
+    else:
+        with pytest.raises(StoreError, match="Conflicting lock"):
+            follow(begun, **options)
 
 
 def test_follow_of_no_database(tmp_path: Path) -> None:

@@ -233,15 +233,6 @@ def test_a_sealed_connection_that_comes_again_is_replaced(db: Path, eager: None)
     assert rows(db, "SELECT connection_id, messages FROM connections") == [(1, 7)]
 
 
-def test_small_files_of_a_day_are_merged(db: Path, eager: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    load(tmp_path / "plain.duckdb", batches(10, 1000))
-    monkeypatch.setattr(sealed, "MERGE", 4)
-    monkeypatch.setattr(sealed, "GRACE", -1)
-    load(db, batches(10, 1000))
-    assert len(files(db, "messages")) <= 4
-    assert everything(db) == everything(tmp_path / "plain.duckdb")
-
-
 def test_replaced_files_outlive_their_listing_for_a_while(db: Path, eager: None) -> None:
     load(db, batches(3))
     before = set(files(db))
