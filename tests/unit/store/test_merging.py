@@ -80,7 +80,7 @@ def test_small_files_of_a_day_are_merged(db: Path, eager: None, wanted: Path) ->
         store.publish()
         assert everything(db) == everything(wanted)
     assert strays(db) == set()  # it opens the database once more, and so sweeps
-    assert len(files(db, "messages")) == 4
+    assert len(files(db, "messages")) <= 4
     assert everything(db) == everything(wanted)
 
 
