@@ -36,6 +36,7 @@ _TABLES: Final = ("messages", "order_events", "fill_events", "orders")
 _ID: Final = "SELECT database_id FROM _sniffer.state"
 _COPIED: Final = "contains(file, '-copy')"
 _ONE: Final = Decimal("1.5")
+_NONE: Final = Decimal(0)
 QUERIES: Final = {
     "the last minute": "SELECT * FROM order_events WHERE captured_at >= make_timestamp_ns({newest} - 60_000_000_000)",
     "open orders": "SELECT * FROM orders WHERE is_open",
@@ -133,18 +134,22 @@ def publishes(database: Path, times: int) -> tuple[float, list[float]]:
     with Store(database, live=True) as store:
         opening = time.perf_counter() - begun
         for number in range(1, times + 1):
-            store.append(batch(newest + number * SECOND), Position("bench", number, False, ("bench",)))
+            now = newest + number * SECOND
+            store.append(batch(now, now - SECOND if number > 1 else None), Position("bench", number, False, ("bench",)))
             begun = time.perf_counter()
             store.publish()
             found.append(time.perf_counter() - begun)
     return opening, found
 
 
-def batch(now: int) -> Batch:
-    """A second's worth: each order is told once, when it is filled."""
+def batch(now: int, before: int | None) -> Batch:
+    """A second's worth: half are the birth of an order, half the fill of one that was born at `before`."""
     found = Batch()
-    for item in range(EVENTS):
-        at, name = now + item, f"{now}-{item}"
+    half = EVENTS // 2
+    for item in range(half if before is None else 0, EVENTS):
+        fills = item < half
+        at, name = now + item, f"{before if fills else now}-{item % half}"
+        status, filled = ("FILLED", _ONE) if fills else ("NEW", _NONE)
         event = OrderEvent(
             connection_id=1,
             sender="server",
@@ -163,14 +168,14 @@ def batch(now: int) -> Batch:
             side="buy",
             order_type="limit",
             time_in_force="gtc",
-            status="FILLED",
-            status_raw="FILLED",
+            status=status,
+            status_raw=status,
             price=_ONE,
             stop_price=None,
             quantity=_ONE,
             quantity_unit="base",
-            filled_quantity=_ONE,
-            average_price=_ONE,
+            filled_quantity=filled,
+            average_price=None,
             reason=None,
         )
         found.order_events.append(event)
