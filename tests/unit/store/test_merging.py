@@ -106,9 +106,9 @@ def test_a_merge_that_fails_leaves_the_files_as_they_are(
 ) -> None:
     copy = sealed._copy
 
-    def fails(select: str, path: Path) -> str:
+    def fails(table: str, select: str, path: Path) -> str:
         """Sealing reads tables, merging reads files."""
-        return copy(select, path / "no" / "folder" if "read_parquet" in select else path)
+        return copy(table, select, path / "no" / "folder" if "read_parquet" in select else path)
 
     monkeypatch.setattr(sealed, "_copy", fails)
     with Store(db) as store:

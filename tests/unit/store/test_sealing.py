@@ -207,6 +207,19 @@ def test_an_order_opened_before_the_last_seal_closes_after_it(db: Path, eager: N
     assert rows(db, "SELECT status FROM orders_all") == [("CANCELED",)]
 
 
+@pytest.mark.parametrize("odd", ["it's", "a\x00b", "line\nbreak", "O'; DROP TABLE x; --", "\u202e"])
+def test_an_order_is_found_in_a_sealed_file_whatever_its_id_is(db: Path, eager: None, odd: str) -> None:
+    by_id, by_client = {"order_id": odd}, {"client_order_id": f"c{odd}"}
+    with Store(db) as store:
+        store.append(batch(event(0, status="NEW", **by_id), event(1, status="FILLED", **by_id)), position(1))
+        store.append(batch(event(2, status="NEW", **by_client), event(3, status="FILLED", **by_client)), position(2))
+        store.append(batch(message(200_000)), position(3))
+        assert not store._current.book
+        store.append(batch(event(300_000, status="FILLED", **by_id)), position(4))
+        store.append(batch(event(300_001, status="FILLED", **by_client)), position(5))
+    assert rows(db, "SELECT count(*), count(order_id), count(client_order_id) FROM orders_all") == [(2, 1, 1)]
+
+
 def test_open_orders_beyond_the_limit_are_sealed_and_come_back(db: Path, eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealed, "OPEN_ORDERS", 3)
     monkeypatch.setattr("sniffer.store.book.MAX_OPEN", 3)
