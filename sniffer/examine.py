@@ -98,25 +98,31 @@ class Examiner:
         self._known: dict[int, _Examined] = {}
         self.owners = Owners()
 
-    def examine(self, connection: Connection, delivery: Delivery, batch: Batch) -> None:
-        """Decode the messages of one delivery into `batch`: both senders' in the order of capture, the client first."""
-        examined = self._known.get(connection.id) or self._begin(connection)
-        examined.holes += connection.conversation.take_holes()
-        if examined.decoder is None:
-            delivery = self._guess(connection, examined, delivery, batch)
+    def examine(self, deliveries: list[tuple[Connection, Delivery]], batch: Batch) -> None:
+        """Decode the messages of deliveries into `batch`: of all connections in the order of capture, so that what one of them
+        teaches another (an account's listen key, an instrument's number) comes before what needs it; at the same time in the
+        order of deliveries, the client first."""
         kept: list[Message] = []
-        for sender, messages in delivery:
-            if self._keep_all:
-                kept += [Message(connection.id, sender, *message) for message in messages]
-            else:
-                self._search(connection.id, examined, sender, messages, kept)
-        if len(delivery) > 1:
-            kept.sort(key=_by_capture_time)
+        holed: list[_Examined] = []
+        for connection, delivery in deliveries:
+            examined = self._known.get(connection.id) or self._begin(connection)
+            examined.holes += connection.conversation.take_holes()
+            if examined.holes:
+                holed.append(examined)
+            if examined.decoder is None:
+                delivery = self._guess(connection, examined, delivery, batch)
+            for sender, messages in delivery:
+                if self._keep_all:
+                    kept += [Message(connection.id, sender, *message) for message in messages]
+                else:
+                    self._search(connection.id, examined, sender, messages, kept)
+        kept.sort(key=_by_capture_time)
         for message in kept:
+            examined = self._known[message.connection_id]
             if examined.holes:
                 self._tell_holes(examined, message)
             self._decode(examined, message, batch)
-        if len(examined.holes) > 1:  # what comes next is behind all of them: one a sender is enough, however many there are
+        for examined in holed:  # what comes next is behind all of them: one a sender is enough, however many there are
             examined.holes = list(dict(examined.holes).items())
 
     @staticmethod

@@ -215,13 +215,16 @@ class Pipeline:
         if self._started_at is None:
             self._started_at = block[0][0]
         self._ended_at = max(self._ended_at or 0, block[-1][0])
-        output = self._engine.feed(block)
+        fresh = fresh_from <= 0
+        self._take_all(self._engine.feed(block, hold=fresh))
+        if not fresh:
+            self._forget()
+
+    def _take_all(self, output: Output) -> None:
         self._take(output)
         while output.more:
             output = self._engine.feed([])
             self._take(output)
-        if fresh_from > 0:
-            self._forget()
 
     def _go_on(self) -> None:
         """Before anything new: what time alone brought forth behind the last stored packet is not to come twice.
@@ -291,6 +294,7 @@ class Pipeline:
 
     def _append(self, source: PacketSource, *, complete: bool, counters: bool = False) -> None:
         """What has gathered, and where it brings us to; `counters` as of `Connections.rows`."""
+        self._take_all(self._engine.feed([]))
         batch, capture_id = self._batch, self._position.capture_id
         rows = self._connections.rows(self._examiner, capture_id, counters=complete or counters)
         batch.connections = [row for row, _ in rows]
@@ -335,8 +339,7 @@ class Pipeline:
 
 def examine(examiner: Examiner, output: Output, batch: Batch) -> None:
     """The rows of what an engine gave, into `batch`."""
-    for connection, delivery in output.deliveries:
-        examiner.examine(connection, delivery, batch)
+    examiner.examine(output.deliveries, batch)
     batch.losses += output.losses
 
 

@@ -32,6 +32,11 @@ then on, so that the same packets end the same connections however they are cut 
 _time_of: Final = itemgetter(0)
 _BULK: Final = 12
 """Packets from which on reading heads in bulk pays: it costs some 60 us a block, and a packet the other way 5."""
+_PACKETS_A_LOOK: Final = 16
+"""Packets a connection, of those that had any, for which looking at all of them pays. Measured: 100,000 messages over TLS in a
+thousand connections 2.5 s instead of 5.0; with 10, the packets of one block are enough."""
+_HELD_BLOCKS: Final = 8
+"""Blocks that are held at most: some megabytes."""
 
 Flow = tuple[Side, Side, Connection]
 """Sender, receiver and connection of a flow."""
@@ -86,6 +91,7 @@ class Engine:
         self._closed: list[Connection] = []
         self._deliveries: list[tuple[Connection, Delivery]] = []
         self._inflated = 0  # bytes of compressed connections in these deliveries
+        self._held_blocks = self._held_packets = 0  # since connections were last looked at
         self._now = 0
         self._next_sweep = 0
         self.connections: dict[int, Connection] = {}
@@ -98,8 +104,12 @@ class Engine:
 
     # --- packets ---------------------------------------------------------------------------------------------------------
 
-    def feed(self, packets: list[Packet]) -> Output:
-        """A block of packets, in the order of capture."""
+    def feed(self, packets: list[Packet], *, hold: bool = False) -> Output:
+        """A block of packets, in the order of capture.
+
+        `hold`: what it brings forth may be handed on with a later block, where too few packets came for as many connections;
+        `feed([])` gives all. That pays where connections are many: to look at one costs what ten packets do.
+        """
         if not packets:
             return self._output()
         begin, latest = 0, max(map(_time_of, packets))  # which need not be the last one's: clocks are set back
@@ -109,6 +119,10 @@ class Engine:
             self._sweep(packets[stop][0])
             begin = stop
         self._read(packets[begin:] if begin else packets, latest)
+        self._held_blocks += 1
+        self._held_packets += len(packets)
+        if hold and self._held_blocks < _HELD_BLOCKS and self._held_packets < _PACKETS_A_LOOK * len(self._touched):
+            return Output()
         return self._output()
 
     def _read(self, packets: list[Packet], latest: int) -> None:
@@ -333,6 +347,7 @@ class Engine:
     def _deliver(self) -> None:
         """Take from each connection what has become whole."""
         now = self._now
+        self._held_blocks = self._held_packets = 0
         for segment in self._openings.due(now):
             self._segment(segment)
         if self._keylog is not None and self._keylog.generation != self._generation:

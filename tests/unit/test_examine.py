@@ -95,7 +95,7 @@ def everything(batch: Batch) -> str:
 def test_a_venue_is_known_by_its_host_and_only_order_messages_are_kept() -> None:
     batch, spot = Batch(), connection(SPOT)
     examined = examiner()
-    examined.examine(spot, server(message(DEPTH), message(report(), position=1)), batch)
+    examined.examine([(spot, server(message(DEPTH), message(report(), position=1)))], batch)
     assert [(row.position, row.kind, row.venue) for row in batch.messages] == [(1, "update", "binance-spot")]
     assert [(row.order_id, str(row.price)) for row in batch.order_events] == [("77", "0.10")]
     assert examined.facts(spot) == ("binance-spot", False, None, "/ws", 0)
@@ -104,7 +104,7 @@ def test_a_venue_is_known_by_its_host_and_only_order_messages_are_kept() -> None
 def test_a_venue_is_known_by_its_path_whatever_the_host() -> None:
     batch, spot = Batch(), connection("127.0.0.1", "/ws-api/v3")
     examined = examiner()
-    examined.examine(spot, client(message(place())), batch)
+    examined.examine([(spot, client(message(place())))], batch)
     assert [row.kind for row in batch.order_events] == ["request"]
     assert examined.facts(spot)[:2] == ("binance-spot", False)
 
@@ -112,9 +112,9 @@ def test_a_venue_is_known_by_its_path_whatever_the_host() -> None:
 def test_a_venue_is_guessed_by_an_order_message_and_what_came_before_is_counted() -> None:
     batch, unknown = Batch(), connection("127.0.0.1")
     examined = examiner()
-    examined.examine(unknown, server(message(DEPTH), message(b"", opcode=OPCODE_PING, position=1)), batch)
+    examined.examine([(unknown, server(message(DEPTH), message(b"", opcode=OPCODE_PING, position=1)))], batch)
     assert examined.facts(unknown) == (None, False, None, "/ws", 2)
-    examined.examine(unknown, server(message(report(), position=2), message(DEPTH, position=3)), batch)
+    examined.examine([(unknown, server(message(report(), position=2), message(DEPTH, position=3)))], batch)
     assert [row.position for row in batch.messages] == [2]
     assert examined.facts(unknown) == ("binance-spot", True, None, "/ws", 2)
 
@@ -123,7 +123,7 @@ def test_a_connection_of_nobody_is_counted_and_not_kept() -> None:
     batch, unknown = Batch(), connection("exchange.example")
     examined = examiner()
     for at in range(3):
-        examined.examine(unknown, server(message({"orders": [at]}, position=at)), batch)
+        examined.examine([(unknown, server(message({"orders": [at]}, position=at)))], batch)
     assert not batch
     assert examined.facts(unknown) == (None, False, None, "/ws", 3)
 
@@ -131,9 +131,9 @@ def test_a_connection_of_nobody_is_counted_and_not_kept() -> None:
 def test_a_host_that_is_learnt_later_counts() -> None:
     batch, late = Batch(), connection(None, None)
     examined = examiner()
-    examined.examine(late, server(message(DEPTH)), batch)
+    examined.examine([(late, server(message(DEPTH)))], batch)
     late.host = SPOT
-    examined.examine(late, server(message(report(), position=1)), batch)
+    examined.examine([(late, server(message(report(), position=1)))], batch)
     assert len(batch.order_events) == 1
     assert examined.facts(late)[:2] == ("binance-spot", False)
 
@@ -142,8 +142,8 @@ def test_connections_are_told_apart_and_forgotten() -> None:
     batch, examined = Batch(), examiner()
     one, two = connection(SPOT, number=1), connection("exchange.example", number=2)
     for at in range(2):
-        examined.examine(one, server(message(report(), position=at)), batch)
-        examined.examine(two, server(message({"a": at}, position=at)), batch)
+        examined.examine([(one, server(message(report(), position=at)))], batch)
+        examined.examine([(two, server(message({"a": at}, position=at)))], batch)
     assert {row.connection_id for row in batch.messages} == {1}
     assert examined.facts(two)[4] == 2
     examined.forget(2)
@@ -155,9 +155,9 @@ def test_connections_are_told_apart_and_forgotten() -> None:
 
 def test_all_messages_are_kept_when_asked_also_those_of_nobody() -> None:
     batch, examined = Batch(), examiner(keep_all=True)
-    examined.examine(connection(SPOT), server(message(DEPTH), message(report(), position=1)), batch)
+    examined.examine([(connection(SPOT), server(message(DEPTH), message(report(), position=1)))], batch)
     examined.examine(
-        connection("exchange.example", number=2), client(message({"a": 1}), message(b"x", opcode=OPCODE_PING)), batch
+        [(connection("exchange.example", number=2), client(message({"a": 1}), message(b"x", opcode=OPCODE_PING)))], batch
     )
     kept = [(row.connection_id, row.opcode, row.venue, row.kind) for row in batch.messages]
     assert kept == [
@@ -172,8 +172,8 @@ def test_a_login_is_never_kept() -> None:
     for keep_all in (False, True):
         batch, examined = Batch(), examiner(keep_all=keep_all)
         api = connection("ws-api.binance.com", "/ws-api/v3")
-        examined.examine(api, client(message(LOGON)), batch)
-        examined.examine(api, server(message(answer)), batch)
+        examined.examine([(api, client(message(LOGON)))], batch)
+        examined.examine([(api, server(message(answer)))], batch)
         assert not batch
         assert examined.facts(api)[2] == f"account of {len(KEY)} letters", "but it says whose orders these are"
 
@@ -184,10 +184,10 @@ def test_no_secret_is_kept_of_a_venue_or_of_nobody() -> None:
         path = f"/ws?listenKey={KEY}"
         there = connection(host, path)
         head = HttpHead("POST", f"/order?signature={KEY}&symbol=EXMUSDT", None, (("x-mbx-apikey", KEY),))
-        examined.examine(there, client(message(b"", opcode=OPCODE_HTTP, http=head)), batch)
-        examined.examine(there, client(message({"apiKey": KEY, "symbol": "EXMUSDT"})), batch)
-        examined.examine(there, client(message(b'{"apiKey":"' + KEY.encode() + b'","a":"\xff"}')), batch)
-        examined.examine(there, client(message(b'{"apiKey":"' + KEY.encode() + b'"}\x00', opcode=OPCODE_BINARY)), batch)
+        examined.examine([(there, client(message(b"", opcode=OPCODE_HTTP, http=head)))], batch)
+        examined.examine([(there, client(message({"apiKey": KEY, "symbol": "EXMUSDT"})))], batch)
+        examined.examine([(there, client(message(b'{"apiKey":"' + KEY.encode() + b'","a":"\xff"}')))], batch)
+        examined.examine([(there, client(message(b'{"apiKey":"' + KEY.encode() + b'"}\x00', opcode=OPCODE_BINARY)))], batch)
         assert len(batch.messages) == 4
         assert KEY not in everything(batch)
         assert everything(batch).count(REDACTED) >= 4
@@ -198,7 +198,7 @@ def test_no_secret_is_kept_of_a_venue_or_of_nobody() -> None:
 def test_text_that_is_not_utf8_and_binary_are_kept_as_bytes() -> None:
     batch = Batch()
     examiner(keep_all=True).examine(
-        connection("exchange.example"), server(message(b"\xff\xfe"), message(b"\x00\x01", opcode=OPCODE_BINARY)), batch
+        [(connection("exchange.example"), server(message(b"\xff\xfe"), message(b"\x00\x01", opcode=OPCODE_BINARY)))], batch
     )
     assert [(row.opcode, row.payload, row.payload_blob) for row in batch.messages] == [
         ("text", None, b"\xff\xfe"), ("binary", None, b"\x00\x01"),
@@ -207,7 +207,7 @@ def test_text_that_is_not_utf8_and_binary_are_kept_as_bytes() -> None:
 
 def test_an_order_message_that_is_broken_is_kept_with_a_loss() -> None:
     batch = Batch()
-    examiner().examine(connection(SPOT), server(message(report(p="many"), 5, position=3)), batch)
+    examiner().examine([(connection(SPOT), server(message(report(p="many"), 5, position=3)))], batch)
     assert [(row.position, row.kind) for row in batch.messages] == [(3, "update")]
     assert '"many"' in (batch.messages[0].payload or "")
     (loss,) = batch.losses
@@ -223,9 +223,9 @@ def test_http_calls_are_joined_with_their_answers() -> None:
     target = f"/api/v3/order?symbol=EXMUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=0.1&quantity=5&signature={KEY}"
     headers = (("x-mbx-apikey", KEY),)
     refusal = {"code": -2010, "msg": "Account has insufficient balance for requested action."}
-    examined.examine(rest, client(message(b"", 1, opcode=OPCODE_HTTP, http=HttpHead("POST", target, None, headers))), batch)
+    examined.examine([(rest, client(message(b"", 1, opcode=OPCODE_HTTP, http=HttpHead("POST", target, None, headers))))], batch)
     head = HttpHead("POST", target, 400, ())
-    examined.examine(rest, server(message(refusal, 2, opcode=OPCODE_HTTP, http=head)), batch)
+    examined.examine([(rest, server(message(refusal, 2, opcode=OPCODE_HTTP, http=head)))], batch)
     assert [(row.kind, row.symbol, str(row.price), row.status) for row in batch.order_events] == [
         ("request", "EXMUSDT", "0.1", None), ("response", "EXMUSDT", "0.1", "REJECTED"),
     ]  # fmt: skip
@@ -235,7 +235,7 @@ def test_http_calls_are_joined_with_their_answers() -> None:
 
 def test_the_configured_account_is_used_where_no_key_is_seen() -> None:
     batch, examined = Batch(), examiner(account="main")
-    examined.examine(connection(SPOT), server(message(report())), batch)
+    examined.examine([(connection(SPOT), server(message(report())))], batch)
     assert [row.account for row in batch.order_events] == ["main"]
     assert examined.facts(connection("exchange.example", number=2))[2] == "main"
 
@@ -251,7 +251,7 @@ def test_both_sides_are_examined_in_the_order_of_capture_the_client_first() -> N
         ("client", [message(place(), 5)]),
     ]
     delivery.sort()  # as the engine gives it: the client first
-    examiner().examine(connection("ws-api.binance.com", "/ws-api/v3"), delivery, batch)
+    examiner().examine([(connection("ws-api.binance.com", "/ws-api/v3"), delivery)], batch)
     assert [(row.sender, row.kind, row.status) for row in batch.order_events] == [
         ("server", "update", "NEW"),
         ("client", "request", None),
@@ -280,10 +280,28 @@ def test_a_guess_does_not_depend_on_how_messages_are_delivered() -> None:
         for size in range(1, len(sent) + 1):
             batch, examined, unknown = Batch(), examiner(keep_all=keep_all), connection("127.0.0.1")
             for delivery in deliveries(size):
-                examined.examine(unknown, delivery, batch)
+                examined.examine([(unknown, delivery)], batch)
             seen.append((everything(batch), examined.facts(unknown)))
         assert all(one == two for one, two in itertools.pairwise(seen))
         assert seen[0][1][4] == 2
+
+
+def test_what_one_connection_teaches_comes_before_what_another_needs_it_for() -> None:
+    """Whichever connection is delivered first."""
+    listed = {"code": "0", "data": [{"instId": "SOL-USDC", "instIdCode": 20459, "instType": "SPOT"}], "msg": ""}
+    target = "/api/v5/public/instruments?instType=SPOT"
+    order = {"instIdCode": 20459, "tdMode": "cash", "side": "buy", "ordType": "limit", "px": "2", "sz": "1"}
+    rest = connection("www.okx.com", number=2)
+    lists = [
+        *client(message(b"", 1, opcode=OPCODE_HTTP, http=HttpHead("GET", target, None, ()))),
+        *server(message(listed, 2, opcode=OPCODE_HTTP, http=HttpHead("GET", target, 200, ()))),
+    ]
+    private = connection("ws.okx.com", "/ws/v5/private")
+    orders = client(message({"id": "1", "op": "order", "args": [order]}, 3))
+    for deliveries in itertools.permutations([(rest, lists), (private, orders)]):
+        batch = Batch()
+        examiner().examine(list(deliveries), batch)
+        assert [event.symbol for event in batch.order_events] == ["SOL-USDC"]
 
 
 # --- what a hole changes ---------------------------------------------------------------------------------------------
@@ -311,7 +329,7 @@ def test_what_may_have_changed_in_a_hole_is_not_said_of_an_order() -> None:
         for at in range(0, 3, size):
             if at <= 2 < at + size:  # lost behind the second message: known with the third at the latest
                 bitmex.holes = [("server", 2)]
-            examined.examine(bitmex, server(*told[at : at + size]), batch)
+            examined.examine([(bitmex, server(*told[at : at + size]))], batch)
         assert [str(event.price) for event in batch.order_events] == ["142.75", "142.75", "None"], f"blocks of {size}"
         assert [event.symbol for event in batch.order_events] == ["SOLUSD", "SOLUSD", None]
 
@@ -319,10 +337,10 @@ def test_what_may_have_changed_in_a_hole_is_not_said_of_an_order() -> None:
 def test_a_hole_in_what_the_client_says_changes_nothing() -> None:
     batch, bitmex = Batch(), cast("Any", connection("ws.bitmex.com", "/realtime"))
     examined = examiner()
-    examined.examine(bitmex, server(message(row(symbol="SOLUSD", price=142.75, ordStatus="New"), 1)), batch)
+    examined.examine([(bitmex, server(message(row(symbol="SOLUSD", price=142.75, ordStatus="New"), 1)))], batch)
     bitmex.holes = [("client", 0)]
-    examined.examine(bitmex, client(message({"op": "ping"}, 2)), batch)
-    examined.examine(bitmex, server(message(row(cumQty=5), 3, position=1)), batch)
+    examined.examine([(bitmex, client(message({"op": "ping"}, 2)))], batch)
+    examined.examine([(bitmex, server(message(row(cumQty=5), 3, position=1)))], batch)
     assert [event.symbol for event in batch.order_events] == ["SOLUSD", "SOLUSD"]
 
 
@@ -336,7 +354,7 @@ def test_a_decoder_that_fails_costs_its_message_alone(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(BinanceSpotDecoder, "decode", failing)
     batch = Batch()
-    examiner().examine(connection(SPOT), server(*[message(report(), at, position=at) for at in range(3)]), batch)
+    examiner().examine([(connection(SPOT), server(*[message(report(), at, position=at) for at in range(3)]))], batch)
     assert [row.position for row in batch.order_events] == [0, 2]
     assert [(row.position, row.kind) for row in batch.messages] == [(0, "update"), (1, "other"), (2, "update")]
     assert [loss.reason for loss in batch.losses] == ["the decoder failed: KeyError"]
@@ -345,7 +363,7 @@ def test_a_decoder_that_fails_costs_its_message_alone(monkeypatch: pytest.Monkey
 def test_a_login_of_nobody_is_not_kept() -> None:
     batch, unknown = Batch(), connection("exchange.example")
     examined = examiner(keep_all=True)
-    examined.examine(unknown, server(message({"op": "auth", "args": ["k", 1, "s"]}), message({"a": 1}, position=1)), batch)
+    examined.examine([(unknown, server(message({"op": "auth", "args": ["k", 1, "s"]}), message({"a": 1}, position=1)))], batch)
     assert [row.position for row in batch.messages] == [1]
     assert examined.facts(unknown)[4] == 2
 
@@ -356,7 +374,7 @@ def test_bytes_that_no_venue_claims_are_kept_as_they_are() -> None:
     examined = examiner(keep_all=True)
     opcodes = (OPCODE_CLOSE, OPCODE_BINARY, OPCODE_BINARY)
     told = [message(data, position=at, opcode=code) for at, (data, code) in enumerate(zip(bytes_sent, opcodes, strict=True))]
-    examined.examine(connection("exchange.example"), server(*told), batch)
+    examined.examine([(connection("exchange.example"), server(*told))], batch)
     assert [row.payload_blob for row in batch.messages] == bytes_sent
     assert [row.payload for row in batch.messages] == [None] * 3
 
@@ -366,5 +384,5 @@ def test_holes_that_no_decoder_hears_of_do_not_pile_up() -> None:
     examined = examiner()
     for position in range(1000):
         unknown.holes = [("server", position), ("client", position)]
-        examined.examine(unknown, server(message("market data", position, position=position)), Batch())
+        examined.examine([(unknown, server(message("market data", position, position=position)))], Batch())
     assert examined._known[unknown.id].holes == [("server", 999), ("client", 999)]

@@ -279,7 +279,7 @@ def test_rows_are_appended_as_they_gather_and_the_position_moves_with_them(monke
     monkeypatch.setattr("sniffer.pipeline.APPEND_ROWS", 10)
     target = Memory()
     load(target, Source(packets_of("websocket/binance-orders.pcap"), 5))
-    assert len(target.appends) > 5
+    assert len(target.appends) >= 5
     assert all(size < 40 for size in target.appends)
 
 

@@ -118,7 +118,7 @@ def test_what_no_venue_writes_is_counted_and_never_a_row(keep_all: bool) -> None
     for position, (sender, value) in enumerate(messages):
         assert guess_venue(sender, raw(value)) is None, value
         opcode = OPCODE_TEXT if position % 7 else OPCODE_HTTP
-        examined.examine(unknown, [(sender, [(position, 5, 7, opcode, raw(value), None)])], batch)
+        examined.examine([(unknown, [(sender, [(position, 5, 7, opcode, raw(value), None)])])], batch)
     assert (batch.order_events, batch.fill_events, batch.losses) == ([], [], [])
     assert bool(batch.messages) == keep_all
     assert examined.facts(unknown)[::4] == (None, len(messages))
