@@ -185,7 +185,7 @@ class Examiner:
                 return [(sender, [message]) for sender, message in messages[index:]]
             examined.unexamined += 1
             if self._keep_all and not exchanges.may_be_login(message[4]):
-                batch.messages.append(self._row(examined, Message(connection.id, sender, *message), OTHER))
+                batch.add_message(self._row(examined, Message(connection.id, sender, *message), OTHER))
         return []
 
     # --- which messages --------------------------------------------------------------------------------------------------
@@ -205,11 +205,11 @@ class Examiner:
         decoded = _meaning(examined.decoder, message) if examined.decoder is not None else None
         if decoded is None:
             if self._keep_all:
-                batch.messages.append(self._row(examined, message, OTHER))
+                batch.add_message(self._row(examined, message, OTHER))
             return
         if decoded.kind == LOGIN:
             return
-        batch.messages.append(self._row(examined, message, decoded.kind))
+        batch.add_message(self._row(examined, message, decoded.kind))
         batch.order_events += decoded.orders
         batch.fill_events += decoded.fills
         if decoded.problem is not None:

@@ -219,7 +219,7 @@ class Loss(NamedTuple):
 class Batch:
     """Rows on their way to the store. `connections` and `capture` replace what is there; the rest is appended."""
 
-    __slots__ = ("capture", "connections", "fill_events", "losses", "messages", "order_events")
+    __slots__ = ("capture", "connections", "fill_events", "losses", "messages", "order_events", "payload_size")
 
     def __init__(self) -> None:
         self.capture: CaptureRow | None = None
@@ -228,6 +228,13 @@ class Batch:
         self.order_events: list[OrderEvent] = []
         self.fill_events: list[FillEvent] = []
         self.losses: list[Loss] = []
+        self.payload_size = 0
+        """Characters or bytes of the payloads of `messages`, as far as `add_message` brought them."""
+
+    def add_message(self, row: MessageRow) -> None:
+        """Append to `messages`."""
+        self.messages.append(row)
+        self.payload_size += len(row.payload or row.payload_blob or b"")
 
     def __bool__(self) -> bool:
         return bool(self.connections or self.messages or self.order_events or self.fill_events or self.losses)

@@ -29,6 +29,8 @@ FINGERPRINT_PACKETS: Final = 32
 APPEND_ROWS: Final = 4_000
 """Rows that are gathered at most before they go to the private file. They are Python objects of some kB each: a replay peaked
 at 278 MB with 50,000 and at 183 with 10,000. (8,000 would take a fifth of the store's time less, and memory comes first.)"""
+APPEND_SIZE: Final = 8_000_000
+"""And of their payloads: where all messages are kept, some have megabytes."""
 IDLE_LAG: Final = SECOND
 """Where a live source is idle, capture time is taken to be the wall clock less this: the journal is written well within."""
 
@@ -284,7 +286,7 @@ class Pipeline:
     def _flush(self, source: PacketSource) -> None:
         """Append what has gathered, when there is enough or it is time; publish when it is time."""
         due = time.monotonic() - self._published >= self._publish_interval
-        if not (due or len(self._batch) >= APPEND_ROWS):
+        if not (due or len(self._batch) >= APPEND_ROWS or self._batch.payload_size >= APPEND_SIZE):
             return
         if self._packets > self._skip:
             self._append(source, complete=False)

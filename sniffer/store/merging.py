@@ -18,13 +18,14 @@ from typing import Final, NamedTuple
 
 import duckdb
 
+from sniffer.store.instance import open_instance
+
 MERGE: Final = 16
 """Files of about one size, of a table and day, that are merged into one: a year must not become 100,000 files."""
 LARGE: Final = 1_000_000
 """Rows of a file that is not merged any more."""
 _MEMORY: Final = "64MB"
-"""Of DuckDB while it merges; what does not fit goes to its folder for temporary files."""
-
+"""Of DuckDB while it merges."""
 _NICE: Final = 10
 """Priority of the thread, where threads have one of their own: decoding comes first."""
 
@@ -71,9 +72,7 @@ class Merger:
     def begin(self, merged: Merged, copy: str) -> None:
         """Run `copy`, SQL that writes `merged.file`."""
         self._under_way, self._written = merged, False
-        self._connection = duckdb.connect(
-            ":memory:", config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": str(self._temporary)}
-        )
+        self._connection = open_instance(_MEMORY, self._temporary)
         self._thread = threading.Thread(target=self._run, args=(self._connection, copy), name="sniffer-merge", daemon=True)
         self._thread.start()
 

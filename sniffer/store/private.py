@@ -15,11 +15,12 @@ import duckdb
 
 from sniffer.errors import StoreError
 from sniffer.store.files import Files, errors
+from sniffer.store.instance import open_instance
 
 STORAGE_VERSION: Final = "v1.4.0"
 """So that DuckDB 1.4 and all later clients open the file."""
 _MEMORY: Final = "128MB"
-"""Of DuckDB, for recent rows, sealing and merging; what does not fit goes to its folder for temporary files."""
+"""Of DuckDB, for recent rows and sealing."""
 _NO_WAL: Final = "RECOVERY_MODE no_wal_writes"
 _NEVER: Final = "1TB"
 """Of changes, before DuckDB checkpoints of its own accord: rows that are sealed soon need not be compressed before."""
@@ -100,7 +101,6 @@ class Private:
         self.connection = self._connect()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        folder = str(self._files.private.parent / "temporary")
-        connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": folder})
+        connection = open_instance(_MEMORY, self._files.private.parent / "temporary")
         connection.execute(f"SET wal_autocheckpoint = '{_NEVER}'")
         return connection

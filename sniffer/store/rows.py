@@ -64,6 +64,12 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, given: pa.Table) -
     connection.execute(f"INSERT INTO {table} SELECT * FROM given")
 
 
+def in_pieces(given: pa.Table, size: int) -> pa.Table:
+    """The same rows in pieces of about `size` bytes: DuckDB holds a piece, or 2,048 rows of it, at a time."""
+    rows = max(1, size * given.num_rows // max(1, given.nbytes))
+    return pa.Table.from_batches(given.to_batches(max_chunksize=rows), given.schema)
+
+
 def exact(schema: pa.Schema, columns: Iterable[str] | None = None) -> str:
     """A select list whose fetched rows are the values that `to_arrow` takes: DuckDB's client cuts nanoseconds off a time."""
     names = schema.names if columns is None else columns

@@ -21,6 +21,7 @@ from sniffer.store.book import SETTLED
 from sniffer.store.files import Files
 from sniffer.store.history import listed, quoted, read_parquet, sealed_rows
 from sniffer.store.merging import Merged, Merger, group
+from sniffer.store.rows import in_pieces
 
 ROWS: Final = 122_880
 """Recent rows that are sealed at once: DuckDB's row group."""
@@ -28,6 +29,8 @@ BYTES: Final = 8_000_000
 """Arrow bytes of recent rows that are sealed at once: they take as much memory, and less than half of it in the file."""
 _ROW_GROUP: Final = 8_192
 """Rows of a Parquet row group: its columns are held uncompressed until it is full. Measured: 40 MB less than with 122,880."""
+_ROW_GROUP_BYTES: Final = 4_000_000
+"""And bytes: rows are of some 100 bytes, or of some megabytes where all messages are kept."""
 GRACE: Final = 3600
 """Seconds that a replaced file outlives its last listing."""
 OPEN_ORDERS: Final = 65_536
@@ -77,7 +80,7 @@ class Sealed:
             where = which.get(table, "true")
             select = f"SELECT * FROM _sniffer.{table} WHERE {where}"
             if table in pending:
-                connection.register("pending", pending[table])
+                connection.register("pending", in_pieces(pending[table], _ROW_GROUP_BYTES))
                 select += " UNION ALL SELECT * FROM pending"
             try:
                 self._write(connection, table, select)
@@ -186,7 +189,7 @@ def _copy(table: str, select: str, path: Path) -> str:
 
     Orders are looked for by their ids: DuckDB makes a Bloom filter of a column that has a dictionary, as this one allows any.
     """
-    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}"
+    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}, ROW_GROUP_SIZE_BYTES {_ROW_GROUP_BYTES}"
     if table == "orders":
         options += f", DICTIONARY_SIZE_LIMIT {_ROW_GROUP}"
     return f"COPY ({select}) TO {quoted(str(path))} ({options})"

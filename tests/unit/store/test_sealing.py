@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -98,6 +99,37 @@ def test_sealed_or_not_the_views_show_the_same(db: Path, tmp_path: Path, monkeyp
     assert files(plain) == []
     assert {path.parent.parent.name for path in files(db)} == {"messages", "order_events", "fill_events", "losses", "orders"}
     assert everything(db) == everything(plain)
+
+
+def wide(first: int, count: int, size: int) -> Batch:
+    """Messages of `size` characters, as an order book is where all messages are kept."""
+    source = random.Random(first)
+    return batch(*(message(at, payload=source.randbytes(size // 2).hex()) for at in range(first, first + count)))
+
+
+def order_in(file: Path) -> list[int]:
+    """Positions of the messages of a file, as they stand in it."""
+    sql = f"SELECT position FROM read_parquet('{file}', file_row_number = true) ORDER BY file_row_number"
+    return [at for (at,) in duckdb.connect().execute(sql).fetchall()]
+
+
+def test_more_bytes_than_duckdb_has_memory_are_sealed_and_merged(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sniffer.store.private._MEMORY", "24MB")
+    monkeypatch.setattr("sniffer.store.merging._MEMORY", "24MB")
+    monkeypatch.setattr("sniffer.store.merging.MERGE", 2)
+    monkeypatch.setattr(sealed, "GRACE", -1)
+    with Store(db) as store:
+        for number, first in enumerate((0, 40), 1):
+            store.append(wide(first, 40, 1_000_000), position(number))
+            store.publish()
+        store._sealed._merger.wait()
+        store.remove("no such capture")
+        store.publish()
+    with Store(db):
+        pass  # what was replaced goes
+    (file,) = files(db, "messages")
+    assert order_in(file) == list(range(80))
+    assert rows(db, "SELECT count(*), sum(length(payload)) FROM messages") == [(80, 80_000_000)]
 
 
 def test_a_day_is_that_of_the_wire_time_in_utc(db: Path, eager: None) -> None:
