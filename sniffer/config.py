@@ -72,6 +72,9 @@ class Limits:
     tls_tries: int = 5_000_000
     """Trial decryptions a connection in search of a sequence number, half for each side: some 5 s of CPU time. One of AES-GCM
     costs a microsecond and is the unit; other ciphers and long records count as several."""
+    tls_secrets: int = 256
+    """Secrets of the key log, the newest ones, that are tried at once on a connection whose handshake was not seen; four times
+    as many while others connect. One costs some 2 kB and 10 to 200 us a side."""
     tls_guesses: int = 30_000_000
     """The same over all connections whose handshake was not seen, to try the key log's secrets: a flood of them takes 30 s."""
 

@@ -58,6 +58,8 @@ class KeyLog:
         """What is left for connections that do not know which of the secrets are theirs, to try them: microseconds."""
         self.reserve = limits.tls_guesses // 2
         """The part of it that is kept for keys that cost little to try."""
+        self.tried_at_once = limits.tls_secrets
+        """Secrets that are tried at once where it is not known whose they must be, the newest ones."""
         self._limit = limits.key_log_randoms
         self._secrets: dict[bytes, dict[str, tuple[bytes, ...]]] = {}  # by client random, the oldest first
         self._tails: dict[str, bytes | None] = {}  # by source; None: inside a line that is too long

@@ -10,7 +10,7 @@ from sniffer.wire.keylog import KeyLog
 from sniffer.wire.pair import Delivery
 from sniffer.wire.stream import End, Item, time_of
 from sniffer.wire.tls.layer import Plaintext, TlsLayer
-from sniffer.wire.tls.reasons import DAMAGED, NO_LINE, NOT_SEEN, NOT_SEEN_TLS12
+from sniffer.wire.tls.reasons import DAMAGED, NO_LINE, NOT_AMONG_NEWEST, NOT_SEEN, NOT_SEEN_TLS12
 
 if TYPE_CHECKING:
     from sniffer.wire.conversation import Conversation, Waiting
@@ -19,7 +19,7 @@ NO_KEY_LOG: Final = "TLS, and no key log is read"
 _HANDSHAKE_BYTES: Final = 1 << 14
 """Held for a handshake that is of use without keys, too: it names host, version and suite."""
 UNFINISHED: Final = "the TLS handshake was not finished"
-_WITHOUT_KEYS: Final = frozenset((NO_LINE, NOT_SEEN, NOT_SEEN_TLS12, DAMAGED))
+_WITHOUT_KEYS: Final = frozenset((NO_LINE, NOT_AMONG_NEWEST, NOT_SEEN, NOT_SEEN_TLS12, DAMAGED))
 """Reasons that come of what the key log lacks."""
 _PROTOCOLS: Final = {"ws": "wss", "http": "https"}
 """What a protocol is called inside TLS."""

@@ -148,9 +148,10 @@ def compare(db: Path, seed: int, killed: Counter[str], books: dict[int, Books]) 
         assert losses == []
     again = db.with_name("again.duckdb")
     journal = sorted(db.parent.glob("*.journal/*.pcapng"))
-    # Each load process had this budget for itself.
+    # Each load process had this budget for itself; and the log has the secrets of later connections now, too.
     settings = db.with_name("sniffer.toml")
-    settings.write_text(f"[limits]\ntls_guesses = {Limits().tls_guesses * (1 + killed.total())}\n")
+    guesses, secrets = Limits().tls_guesses * (1 + killed.total()), len(books)
+    settings.write_text(f"[limits]\ntls_guesses = {guesses}\ntls_secrets = {secrets}\n")
     env = {"SNIFFER_CONFIG": str(settings)}
     call = ["replay", *journal, "--keep", "all", "--keylog", db.with_name(KEY_LOG), "--db", again]
     sniffer_command(*call, env=env, timeout=60 + 10 * killed.total())

@@ -25,10 +25,8 @@ TLS13: Final = 0x0304
 _VERSIONS: Final = {0x0002: "SSL 2.0", 0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1"}
 _MAX_HANDSHAKES: Final = 64
 """Renegotiations of TLS 1.2 that are followed; a connection in use has one, if any."""
-_MAX_SECRETS: Final = 256
-"""Secrets of the key log that are tried at once, the newest ones, where the client random is not known."""
-_MAX_TRIED: Final = 4 * _MAX_SECRETS
-"""The same for one search, however long it goes on while others connect."""
+_ROUNDS: Final = 4
+"""How many times `KeyLog.tried_at_once` secrets one search tries, however long it goes on while others connect."""
 _AHEAD: Final = 4
 """Renegotiations that a hole may have swallowed."""
 
@@ -220,7 +218,7 @@ class Negotiation:
         """
         if sender in self.withheld and stage is not Stage.HANDSHAKE:
             return []
-        if self.client_random is None and len(tried) >= _MAX_TRIED:
+        if self.client_random is None and len(tried) >= _ROUNDS * self.keylog.tried_at_once:
             return []
         if stage is Stage.TLS12:
             return self._candidates12(sender, after, tried)
@@ -264,7 +262,7 @@ class Negotiation:
     def _secrets(self, label: str, client_random: bytes | None) -> list[tuple[bytes, bytes]]:
         if client_random is not None:
             return [(client_random, secret) for secret in self.keylog.find(client_random).get(label, ())]
-        return [pair for pair, _ in zip(self.keylog.secrets(label), range(_MAX_SECRETS), strict=False)]
+        return [pair for pair, _ in zip(self.keylog.secrets(label), range(self.keylog.tried_at_once), strict=False)]
 
 
 def _later(hellos: list[_Hello], after: int) -> list[tuple[int, _Hello]]:

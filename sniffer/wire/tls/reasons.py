@@ -15,6 +15,7 @@ NO_GUESSES: Final = "TLS handshake not seen, and the key log's secrets were trie
 REJECTED: Final = "early data that the server rejected"
 AFTER_CLOSE: Final = "after the end of the TLS connection"
 NOT_SEEN: Final = "TLS handshake not seen (joined in the middle), and no secret of the key log fits"
+NOT_AMONG_NEWEST: Final = "TLS handshake not seen, and none of the key log's newest secrets, which were tried, fits"
 NOT_SEEN_TLS12: Final = "TLS 1.2 handshake not seen: without it the key log's secrets give no keys"
 DAMAGED: Final = "TLS handshake not seen whole, and no secret of the key log fits"
 NO_LINE: Final = "no key log line for this client random"

@@ -13,7 +13,7 @@ from sniffer.model import Sender
 from sniffer.wire.tls.negotiation import Candidate, Hellos, Negotiation, Stage
 from sniffer.wire.tls.progress import Progress
 from sniffer.wire.tls.protection import Aead13, Opener
-from sniffer.wire.tls.reasons import DAMAGED, NO_LINE, NOT_FITTING, NOT_SEEN, NOT_SEEN_TLS12
+from sniffer.wire.tls.reasons import DAMAGED, NO_LINE, NOT_AMONG_NEWEST, NOT_FITTING, NOT_SEEN, NOT_SEEN_TLS12
 from sniffer.wire.tls.search import Budget, Found, Search
 
 GENERATIONS: Final = 2
@@ -75,13 +75,13 @@ class Recovery:
                 continue
             if random is None:
                 search.guessed += found
-            for candidate in found:
-                unsought = 1 if candidate.opener.exact else 0  # of many secrets only those that cost next to nothing
-                search.add(_successors(candidate, GENERATIONS if random is not None else unsought))
-        if random is not None:
-            for candidate in search.guessed:  # now it is known that they were right
-                search.add(_successors(candidate, GENERATIONS)[int(candidate.opener.exact) :])
-            search.guessed = []
+                # Of many secrets only those that cost next to nothing.
+                search.add([after for one in found if one.opener.exact for after in _successors(one, 1)])
+            else:
+                search.add([after for one in found for after in _successors(one, GENERATIONS)])
+        if random is not None:  # now it is known that they were right
+            guessed, search.guessed = search.guessed, []
+            search.add([after for one in guessed for after in _successors(one, GENERATIONS)[int(one.opener.exact) :]])
 
     def _stages(self) -> list[Stage]:
         """The stages whose keys the key log has to give."""
@@ -112,6 +112,8 @@ class Recovery:
             return NOT_FITTING if search.has_candidates else NO_LINE
         if search.looks_like_tls12 and not negotiation.tls13:
             return NOT_SEEN_TLS12
+        if len(negotiation.keylog) > negotiation.keylog.tried_at_once:
+            return NOT_AMONG_NEWEST
         return NOT_SEEN if negotiation.joined_midway else DAMAGED
 
     def take(self, found: Found) -> Opener:

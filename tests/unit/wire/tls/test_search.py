@@ -109,6 +109,21 @@ def test_the_number_that_a_gcm_record_gives_away() -> None:
         assert stranger.hints(record[:5], record[5:]) == []
 
 
+def test_where_the_key_log_has_more_secrets_than_are_tried_the_reason_says_so() -> None:
+    talk, later = long_talk(0x1302, 3), [long_talk(0x1302, 0, seed) for seed in range(2, 5)]
+    talk.written.clear()
+    for number in range(10):
+        talk.data("server", TEXT % number)
+    sent = packets(talk)
+    texts = (talk.key_log, *(one.key_log for one in later))
+    few = listen(sent + ends(sent), key_log(*texts, limits=Limits(tls_secrets=3)), midway=True)
+    assert few.plain("server") == b""
+    assert few.reasons() == {"TLS handshake not seen, and none of the key log's newest secrets, which were tried, fits"}
+    assert few.layer.unreadable_reason in few.reasons()
+    enough = listen(sent + ends(sent), key_log(*texts, limits=Limits(tls_secrets=4)), midway=True)
+    assert enough.plain("server") == b"".join(TEXT % number for number in range(10))
+
+
 def test_past_the_budget_the_reason_is_that() -> None:
     talk = long_talk(0x1303, 0)
     talk.keys["server"].sequence = 50_000
