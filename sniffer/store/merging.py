@@ -24,7 +24,7 @@ MERGE: Final = 16
 """Files of about one size, of a table and day, that are merged into one: a year must not become 100,000 files."""
 LARGE: Final = 1_000_000
 """Rows of a file that is not merged any more."""
-_MEMORY: Final = "64MB"
+_MEMORY: Final = "24MB"
 """Of DuckDB while it merges."""
 _NICE: Final = 10
 """Priority of the thread, where threads have one of their own: decoding comes first."""

@@ -19,7 +19,7 @@ from sniffer.store.instance import open_instance
 
 STORAGE_VERSION: Final = "v1.4.0"
 """So that DuckDB 1.4 and all later clients open the file."""
-_MEMORY: Final = "128MB"
+_MEMORY: Final = "64MB"
 """Of DuckDB, for recent rows and sealing."""
 _NO_WAL: Final = "RECOVERY_MODE no_wal_writes"
 _NEVER: Final = "1TB"
