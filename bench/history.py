@@ -20,7 +20,7 @@ from bench.report import Figure, load, median, spread
 from bench.runners import SNIFFER, scratch
 from sniffer.config import SECOND
 from sniffer.model import Batch, MessageRow, OrderEvent, Position
-from sniffer.store.sealed import _copy as _as_sealed
+from sniffer.store.sealed import copy_statement
 from sniffer.store.store import Store
 
 ROWS: Final = (1_000_000, 10_000_000, 100_000_000)
@@ -116,7 +116,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, table: str, folder: Path, name:
     date = _one(connection, f"SELECT strftime(make_timestamp(epoch_ns(min({when})) // 1000), '%Y-%m-%d') FROM ({rows})")
     file = f"{table}/date={date}/{name}.parquet"
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
-    connection.execute(_as_sealed(table, f"{rows} ORDER BY {when}", folder / file))
+    connection.execute(copy_statement(table, f"{rows} ORDER BY {when}", folder / file))
     opened = "0" if table == "orders" else "NULL"
     connection.execute(
         f"INSERT INTO _sniffer.sealed SELECT '{table}', '{file}', count(*), max(batch), max({when}), {opened}"

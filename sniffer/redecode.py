@@ -25,6 +25,8 @@ from sniffer.store.store import Store
 _OPCODES: Final = {name: opcode for opcode, name in OPCODE_NAMES.items()}
 _ROWS: Final = 5_000
 """Messages whose rows are gathered before they go to the database."""
+_SIZE: Final = 8_000_000
+"""And of how many bytes of payloads: where all messages are kept, some have megabytes."""
 
 
 @dataclass
@@ -128,15 +130,17 @@ class _Capture:
     def run(self) -> None:
         """Decode the capture's messages, in their order."""
         rows: tuple[list[Any], ...] = ([], [], [], [])
+        size = 0
         for stored in self._rewrite.messages(self._capture_id):
             talk = self._talks.get(stored.message.connection_id)
             if talk is None:
                 continue
             self._done.messages += 1
             self._decode(talk, stored, *rows)
-            if len(rows[0]) >= _ROWS:
+            size += len(stored.message.payload or stored.message.payload_blob or b"")
+            if len(rows[0]) >= _ROWS or size >= _SIZE:
                 self._rewrite.put(*rows)
-                rows = ([], [], [], [])
+                rows, size = ([], [], [], []), 0
         self._rewrite.put(*rows)
         self._rewrite.redecoded([talk.now() for talk in self._talks.values()])
 

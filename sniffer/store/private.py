@@ -52,6 +52,11 @@ class Private:
         sizes = "SELECT used_blocks * block_size FROM pragma_database_size() WHERE database_name = 'private'"
         return int(self.connection.execute(sizes).fetchall()[0][0])
 
+    def lift_limit(self) -> None:
+        """From now on DuckDB may have as much memory as it has by itself: for work over all of the history, while nothing is
+        recorded."""
+        self.connection.execute("RESET memory_limit")
+
     def checkpoint(self) -> None:
         """Bring everything into the file itself: only then, and until the next transaction, may it be copied.
 

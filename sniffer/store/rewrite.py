@@ -24,6 +24,8 @@ from sniffer.store.sealed import Sealed
 
 _FETCH: Final = 5_000
 """Messages read at a time; a payload has some 500 bytes."""
+_FETCH_SIZE: Final = 8_000_000
+"""And about how many bytes of payloads: where all messages are kept, some have megabytes."""
 _KEYS: Final = {
     "messages": "connection_id, sender, position",
     "order_events": "connection_id, sender, position, item",
@@ -119,12 +121,16 @@ class Rewrite:
         try:
             with uninterrupted():
                 found = reader.execute(sql, [capture_id])
-                rows = found.fetchmany(_FETCH)
-            while rows:
-                for *values, batch, account in rows:
-                    yield Stored(MessageRow(*values), batch, account)
+            count = 1
+            while True:
                 with uninterrupted():
-                    rows = found.fetchmany(_FETCH)
+                    fetched = found.fetchmany(count)
+                if not fetched:
+                    return
+                rows = [Stored(MessageRow(*values), batch, account) for *values, batch, account in fetched]
+                yield from rows
+                size = sum(len(row.message.payload or row.message.payload_blob or b"") for row in rows)
+                count = max(1, min(2 * count, _FETCH, _FETCH_SIZE * len(rows) // max(1, size)))
         finally:
             reader.close()
 

@@ -153,7 +153,7 @@ class Sealed:
             if parts is not None:
                 file = Path(parts[0]).with_name(_new_name(connection))
                 self._merger.begin(
-                    Merged(table, tuple(parts), file), _copy(table, f"SELECT * FROM {read_parquet(parts)}", file)
+                    Merged(table, tuple(parts), file), copy_statement(table, f"SELECT * FROM {read_parquet(parts)}", file)
                 )
                 return
 
@@ -169,7 +169,7 @@ class Sealed:
             path = self._files.folder / file
             self._files.make_folder(path.parent)
             of_day = f"SELECT * FROM ({select}) WHERE {day} = '{date}'"
-            connection.execute(_copy(table, of_day, path))
+            connection.execute(copy_statement(table, of_day, path))
             _sync(path)
             self._files.own(path, 0o440)
             self._changed = True
@@ -184,7 +184,7 @@ class Sealed:
             os.utime(path)  # its grace begins
 
 
-def _copy(table: str, select: str, path: Path) -> str:
+def copy_statement(table: str, select: str, path: Path) -> str:
     """SQL that writes the rows of `select` to a file.
 
     Orders are looked for by their ids: DuckDB makes a Bloom filter of a column that has a dictionary, as this one allows any.

@@ -145,6 +145,8 @@ class Store:
 
         Where nothing differs, nothing is written. Readers see what changed after `publish`.
         """
+        with self._private.errors():
+            self._private.lift_limit()
         with self._transaction() as connection:
             rewriting = Rewrite(connection, self._sealed, self._files.folder, self._schemas)
             work(rewriting)

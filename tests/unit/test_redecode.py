@@ -24,7 +24,7 @@ from sniffer.store.store import Store
 from tests.command_line import ORDERS, PCAPS, run
 from tests.frames import frame, request, response
 from tests.loading import NEVER, Source, content, packets_of
-from tests.packets import SERVER, Flow
+from tests.packets import MICROSECOND, SERVER, Flow
 
 DOCS = Path(__file__).parents[2] / "docs" / "own-venue.md"
 TOY = re.findall(r"^```toml\n(.*?)^```$", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)[0]
@@ -96,6 +96,22 @@ def test_the_same_decoders_change_nothing(db: Path, capture: Path, keep: str) ->
     assert not done.rewritten, done
     assert done.messages == len(before["messages"])
     assert (content(db), db.stat().st_mtime_ns) == (before, written)
+
+
+def test_messages_of_megabytes_are_decoded_anew_a_few_at_a_time(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sniffer.store.private._MEMORY", "24MB")
+    flow = Flow(server=(SERVER[0], 9001), step=MICROSECOND)
+    flow.open()
+    flow.data("client", request())
+    flow.data("server", response())
+    for number in range(40):
+        flow.data("server", frame(1, b'{"depth":"' + b"%07d" % number * 150_000 + b'"}'), size=60_000)
+    flow.close()
+    load(db, flow.packets())
+    before = content(db)
+    done = again(db)
+    assert (done.messages, bool(done.rewritten)) == (42, False)
+    assert content(db) == before
 
 
 def test_accounts_stay_though_their_keys_are_redacted(db: Path) -> None:

@@ -104,13 +104,13 @@ def test_a_merge_under_way_is_given_up_at_the_end(db: Path, eager: None, wanted:
 def test_a_merge_that_fails_leaves_the_files_as_they_are(
     db: Path, eager: None, wanted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = sealed._copy
+    copy = sealed.copy_statement
 
     def fails(table: str, select: str, path: Path) -> str:
         """Sealing reads tables, merging reads files."""
         return copy(table, select, path / "no" / "folder" if "read_parquet" in select else path)
 
-    monkeypatch.setattr(sealed, "_copy", fails)
+    monkeypatch.setattr(sealed, "copy_statement", fails)
     with Store(db) as store:
         fill(store, wait=True)
         settle(store)
