@@ -24,8 +24,8 @@ MERGE: Final = 16
 """Files of about one size, of a table and day, that are merged into one: a year must not become 100,000 files."""
 LARGE: Final = 1_000_000
 """Rows of a file that is not merged any more."""
-_MEMORY: Final = "24MB"
-"""Of DuckDB while it merges."""
+_MEMORY: Final = "64MB"
+"""Of DuckDB while it merges: several of the largest messages, of 16 MB each."""
 _NICE: Final = 10
 """Priority of the thread, where threads have one of their own: decoding comes first."""
 
@@ -63,6 +63,8 @@ class Merger:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._under_way: Merged | None = None
         self._written = False
+        self.failed: set[str] = set()
+        """Files whose merge has failed: others come first, and these after the next start."""
 
     @property
     def under_way(self) -> Merged | None:
@@ -77,13 +79,14 @@ class Merger:
         self._thread.start()
 
     def take(self) -> Merged | None:
-        """A merge that is done, to be listed; None: there is none. One that failed leaves nothing, and may be begun again."""
+        """A merge that is done, to be listed; None: there is none. One that failed leaves nothing but its parts in `failed`."""
         if self._thread is None or self._thread.is_alive():
             return None
         done, written = self._under_way, self._written
         self._end()
         if done is not None and not written:
             done.file.unlink(missing_ok=True)
+            self.failed.update(done.parts)
             return None
         return done
 

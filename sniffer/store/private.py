@@ -8,6 +8,7 @@ written (a full disk, most likely) makes DuckDB give the file up: it is attached
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -53,9 +54,9 @@ class Private:
         return int(self.connection.execute(sizes).fetchall()[0][0])
 
     def lift_limit(self) -> None:
-        """From now on DuckDB may have as much memory as it has by itself: for work over all of the history, while nothing is
-        recorded."""
-        self.connection.execute("RESET memory_limit")
+        """DuckDB may have half of the machine's memory from now on: for work over all of the history."""
+        half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        self.connection.execute(f"SET memory_limit = '{half >> 20}MiB'")
 
     def checkpoint(self) -> None:
         """Bring everything into the file itself: only then, and until the next transaction, may it be copied.

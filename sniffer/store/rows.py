@@ -64,10 +64,10 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, given: pa.Table) -
     connection.execute(f"INSERT INTO {table} SELECT * FROM given")
 
 
-def in_pieces(given: pa.Table, size: int) -> pa.Table:
-    """The same rows in pieces of about `size` bytes: DuckDB holds a piece, or 2,048 rows of it, at a time."""
+def in_parts(given: pa.Table, size: int) -> list[pa.Table]:
+    """The same rows in tables of about `size` bytes. DuckDB holds a chunk of a table, or 2,048 rows of it, at a time."""
     rows = max(1, size * given.num_rows // max(1, given.nbytes))
-    return pa.Table.from_batches(given.to_batches(max_chunksize=rows), given.schema)
+    return [given.slice(start, rows) for start in range(0, given.num_rows, rows)]
 
 
 def exact(schema: pa.Schema, columns: Iterable[str] | None = None) -> str:

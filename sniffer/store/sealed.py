@@ -21,7 +21,7 @@ from sniffer.store.book import SETTLED
 from sniffer.store.files import Files
 from sniffer.store.history import listed, quoted, read_parquet, sealed_rows
 from sniffer.store.merging import Merged, Merger, group
-from sniffer.store.rows import in_pieces
+from sniffer.store.rows import in_parts
 
 ROWS: Final = 122_880
 """Recent rows that are sealed at once: DuckDB's row group."""
@@ -78,14 +78,11 @@ class Sealed:
         orders = {key for (key,) in connection.execute(f"SELECT key FROM _sniffer.orders WHERE {which['orders']}").fetchall()}
         for table in _TIME:
             where = which.get(table, "true")
-            select = f"SELECT * FROM _sniffer.{table} WHERE {where}"
-            if table in pending:
-                connection.register("pending", in_pieces(pending[table], _ROW_GROUP_BYTES))
-                select += " UNION ALL SELECT * FROM pending"
-            try:
-                self._write(connection, table, select)
-            finally:
-                connection.unregister("pending")
+            recent = f"SELECT * FROM _sniffer.{table} WHERE {where}"
+            # Nearly always there is one part, and one file. A single append may be large, and DuckDB has little memory.
+            for part in in_parts(pending[table], 2 * BYTES) if table in pending else [None]:
+                self._write_both(connection, table, recent, part)
+                recent = ""
             connection.execute(f"DELETE FROM _sniffer.{table} WHERE {where}")
         return orders
 
@@ -147,7 +144,9 @@ class Sealed:
     def _begin_merge(self, connection: duckdb.DuckDBPyConnection) -> None:
         known: dict[str, list[tuple[str, int]]] = {}
         for table, file, rows in connection.execute("SELECT table_name, file, rows FROM _sniffer.sealed").fetchall():
-            known.setdefault(table, []).append((str(self._files.folder / file), rows))
+            path = str(self._files.folder / file)
+            if path not in self._merger.failed:
+                known.setdefault(table, []).append((path, rows))
         for table, files in known.items():
             parts = group(files)
             if parts is not None:
@@ -156,6 +155,17 @@ class Sealed:
                     Merged(table, tuple(parts), file), copy_statement(table, f"SELECT * FROM {read_parquet(parts)}", file)
                 )
                 return
+
+    def _write_both(self, connection: duckdb.DuckDBPyConnection, table: str, select: str, given: pa.Table | None) -> None:
+        """As `_write`: the rows of `select`, if it is one, and those that are given."""
+        if given is None:
+            self._write(connection, table, select)
+            return
+        connection.register("given", pa.concat_tables(in_parts(given, _ROW_GROUP_BYTES)))
+        try:
+            self._write(connection, table, f"{select} UNION ALL SELECT * FROM given" if select else "SELECT * FROM given")
+        finally:
+            connection.unregister("given")
 
     def _write(self, connection: duckdb.DuckDBPyConnection, table: str, select: str) -> None:
         """Write the rows of `select`, one file a UTC day, and list the files."""

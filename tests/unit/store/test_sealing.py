@@ -114,22 +114,19 @@ def order_in(file: Path) -> list[int]:
 
 
 def test_more_bytes_than_duckdb_has_memory_are_sealed_and_merged(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sniffer.store.private._MEMORY", "24MB")
-    monkeypatch.setattr("sniffer.store.merging._MEMORY", "24MB")
-    monkeypatch.setattr("sniffer.store.merging.MERGE", 2)
+    monkeypatch.setattr("sniffer.store.merging.MERGE", 8)
     monkeypatch.setattr(sealed, "GRACE", -1)
     with Store(db) as store:
-        for number, first in enumerate((0, 40), 1):
-            store.append(wide(first, 40, 1_000_000), position(number))
-            store.publish()
+        store.append(wide(0, 120, 1_000_000), position(1))
+        store.publish()
         store._sealed._merger.wait()
         store.remove("no such capture")
         store.publish()
     with Store(db):
         pass  # what was replaced goes
     (file,) = files(db, "messages")
-    assert order_in(file) == list(range(80))
-    assert rows(db, "SELECT count(*), sum(length(payload)) FROM messages") == [(80, 80_000_000)]
+    assert order_in(file) == list(range(120))
+    assert rows(db, "SELECT count(*), sum(length(payload)) FROM messages") == [(120, 120_000_000)]
 
 
 def test_a_day_is_that_of_the_wire_time_in_utc(db: Path, eager: None) -> None:
