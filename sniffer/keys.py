@@ -27,11 +27,12 @@ class Keys:
         self.log = KeyLog(settings.limits)
         self._files = KeyLogFiles(settings.keylog, self.log, say, follow=follow) if settings.keylog else None
         self._trouble: str | None = NO_KEY_LOG
-        if self._files is not None and not follow:
-            self._files.read_all()
-            self._trouble = self._files.trouble
-            self._files.close()
-            self._files = None
+        if self._files is not None:
+            self._files.read_all()  # what was known when a recording was stopped is to be known when it goes on
+            if not follow:
+                self._trouble = self._files.trouble
+                self._files.close()
+                self._files = None
         self._note()
 
     def look(self, source: PacketSource) -> None:

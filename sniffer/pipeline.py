@@ -86,6 +86,7 @@ class Pipeline:
         self._ticked = 0
         self._stored_tick = 0
         self._ended = False
+        self._going_on = False
         self._packets = 0
         self._bytes = 0
         self._started_at: int | None = None
@@ -194,9 +195,9 @@ class Pipeline:
         first, self._segment = not self._packets, bookmark.segment
         if first or self._packets < self._skip:
             return
-        if self._packets > self._skip:
-            self._append(source, complete=False, counters=True)
-            self._target.publish()
+        self._go_on()  # else what is held for its keys, and is stored by then, would be held in the snapshot, and come again
+        self._append(source, complete=False, counters=True)
+        self._target.publish()
         counts = (self._bytes, self._started_at, self._ended_at, self._kernel_drops)
         self._snapshots.keep(Snapshot(bookmark, (self._engine, self._examiner, counts)))
 
@@ -229,15 +230,19 @@ class Pipeline:
             self._take(output)
 
     def _go_on(self) -> None:
-        """Before anything new: what time alone brought forth behind the last stored packet is not to come twice.
+        """Before anything new: what is stored is not to come twice, and what was held for its keys, and is not, may come now.
 
-        What was held for its keys up to there is not stored, and may come now.
+        Stored is what followed from the packets, of connections that were not held (their keys may have come after a snapshot
+        was kept), and what time alone brought forth behind the last packet.
         """
-        if self._packets < self._skip:
+        if self._going_on or self._packets < self._skip:
             return
-        if self._stored_tick:
-            self._take(self._engine.tick(self._stored_tick))
-            self._stored_tick = 0
+        self._going_on = True
+        if self._skip:
+            self._take_all(self._engine.feed([]))
+            if self._stored_tick:
+                self._take_all(self._engine.tick(self._stored_tick))
+                self._ticked = self._stored_tick
             self._forget()
         self._engine.release()
 
@@ -325,8 +330,8 @@ class Pipeline:
             self._forget()
             self.summary.packets, self.summary.bytes = self._packets, self._bytes
             return
-        if self._packets > self._skip:
-            self._append(source, complete=False)
+        self._go_on()
+        self._append(source, complete=False)  # what time brought forth is not the end's
         self._position = self._position._replace(keyless=self._engine.keyless())
         self._batch.losses += told
         more = True

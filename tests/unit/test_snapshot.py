@@ -8,7 +8,7 @@ import json
 import os
 import pickle
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +21,12 @@ from sniffer.capture.journal import Bookmark, JournalReader
 from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.pcapfile import open_capture
 from sniffer.capture.segment import segments
-from sniffer.config import Limits, Settings, account_name
+from sniffer.config import SECOND, Limits, Settings, account_name
 from sniffer.examine import Examiner
 from sniffer.exchanges.base import ConnectionFacts
+from sniffer.keys import Keys
 from sniffer.model import OPCODE_TEXT, Batch, Message, Packet
-from sniffer.pipeline import Pipeline, examine
+from sniffer.pipeline import IDLE_LAG, Pipeline, examine
 from sniffer.snapshot import KEPT, SUFFIX, Refused, Snapshot, Snapshots, dump, load
 from sniffer.wire.engine import Engine
 from sniffer.wire.keylog import KeyLog
@@ -105,6 +106,19 @@ def test_decoders_of_every_venue_can_be_kept() -> None:
 # --- a journal that is bounded ---
 
 
+class Idle(JournalReader):
+    """A journal to which nothing is added for a second of capture time."""
+
+    def blocks(self) -> Iterator[list[Packet]]:
+        latest = 0
+        for block in super().blocks():
+            yield block
+            latest = block[-1][0] if block else latest
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sniffer.pipeline.time.time_ns", lambda: latest + IDLE_LAG + SECOND)
+            yield []
+
+
 class Loader:
     """A loader of one journal, run after run, as the sidecar's: it can be cut off, and the journal's segments can go."""
 
@@ -113,19 +127,22 @@ class Loader:
         self.said: list[str] = []
         self.begun: list[int | None] = []
 
-    def run(self, blocks: int | None = None) -> None:
-        """Load what is there; after so many `blocks` the loader is killed."""
+    def run(self, blocks: int | None = None, *, idle: bool = False) -> None:
+        """Load what is there; after so many `blocks` the loader is killed. `idle`: a second passes behind what is there."""
         identity = JournalReader(self.folder, follow=False)
         next(block for block in identity.blocks() if block)
         assert identity.identity is not None
-        pipeline = Pipeline(self.target, self.settings, publish_interval=0.0)
+        keys = Keys(self.settings, self.said.append, follow=False)
+        pipeline = Pipeline(self.target, self.settings, publish_interval=0.0, keys=keys)
         snapshots = Snapshots(self.folder, identity.identity, self.settings, pipeline.shared, self.said.append)
         known = self.target.position((identity.identity,))
         loaded = known.packets if known else 0
         resumed = snapshots.latest(loaded, [number for number, _ in segments(self.folder)])
         self.begun.append(resumed.bookmark.segment if resumed else None)
         pipeline.keep_snapshots(snapshots, resumed)
-        reader = JournalReader(self.folder, follow=False, loaded=loaded, begin=resumed.bookmark if resumed else None)
+        reader = (Idle if idle else JournalReader)(
+            self.folder, follow=False, loaded=loaded, begin=resumed.bookmark if resumed else None
+        )
         left = [blocks]
 
         def kill(*_: object) -> None:
@@ -179,6 +196,43 @@ def test_a_connection_outlives_the_segments_that_it_began_in(name: str, tmp_path
         assert target.connections == everything.connections, f"run {number}, seed {SEED}"
         for path in folder.iterdir():
             path.unlink()
+
+
+@pytest.mark.parametrize("name", ["tls/late-keys.pcapng", "tls/tls13-compressed.pcapng", "websocket/binance-orders.pcap"])
+def test_what_was_held_for_its_keys_comes_once_whenever_they_come(name: str, tmp_path: Path) -> None:
+    """Recordings, 2 s apart, each with segments of its own, whose loaders are killed at any moment; the keys come with one."""
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)
+    source = open_capture(str(PCAPS / name))
+    packets = [packet for block in source.blocks() for packet in block]
+    lines = b"".join(getattr(source, "secrets", ()))
+    if not lines:  # holes, and bytes that are never acknowledged; of TLS less is read behind a hole while keys are missing
+        packets = [packet for packet in packets if chance.random() > 0.1]
+    keys = tmp_path / "keys.log"
+    settings = Settings(keep="all", keylog=(keys,))
+    for number in range(12):
+        folder = tmp_path / f"journal-{number}"
+        folder.mkdir()
+        keys.write_bytes(b"")
+        target = Memory()
+        loader = Loader(folder, target, settings)
+        cuts = sorted(chance.sample(range(1, len(packets)), 5))
+        known = chance.randrange(len(cuts))
+        for turn, (begin, end) in enumerate(pairwise((0, *cuts, len(packets)))):
+            writer = JournalWriter(folder, [("lo", 1)], segment_bytes=1 << 20, max_bytes=1 << 30)
+            writer.write([(time + turn * 2 * SECOND, *rest) for time, *rest in packets[begin:end]])
+            writer.close()
+            if turn == known:
+                keys.write_bytes(lines)
+            for _ in range(chance.randrange(1, 4)):
+                # The end of everything is told alike only where a second has passed behind it.
+                loader.run(chance.choice((None, 0, 1, turn, turn + 1)), idle=turn == len(cuts) or chance.random() < 0.5)
+        loader.run(idle=True)
+        for path in folder.glob(f"*{SUFFIX}"):
+            path.unlink()
+        straight = Memory()
+        Loader(folder, straight, settings).run(idle=True)
+        assert target.rows == straight.rows, f"run {number}, seed {SEED}"
 
 
 # --- what is refused ---
