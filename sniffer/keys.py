@@ -19,9 +19,9 @@ class Keys:
     """Keeps a `KeyLog` up to date."""
 
     def __init__(self, settings: Settings, say: Callable[[str], None], *, follow: bool = True) -> None:
-        """`say` gets a line for each key log that cannot be used. `follow`: they are looked at again and again.
+        """`say` gets a line for each key log that cannot be used. What they hold is read at once.
 
-        Else everything that they hold now is read at once: the capture has ended, and they have with it.
+        `follow`: they are looked at again and again; else the capture has ended, and they have with it.
         """
         _leave_no_core()
         self.log = KeyLog(settings.limits)
