@@ -111,15 +111,16 @@ class Snapshots:
             self._failing = True
 
     def latest(self, packets: int, segments: Collection[int]) -> Snapshot | None:
-        """The newest that is not ahead of the database, which has `packets` packets, and of whose journal is left.
+        """The newest that is behind the database, which has `packets` packets, and of whose journal is left.
 
-        `segments`: the numbers of the journal's segments.
+        At the very same packet is not enough: what time, or keys that came late, brought forth there may be in the one, and not
+        in the other. `segments`: the numbers of the journal's segments.
         """
         for _, path in reversed(self._paths()):
             try:
                 found = self._read(path)
-                if found.bookmark.packets > packets:
-                    raise Refused("it is ahead of the database")
+                if found.bookmark.packets >= packets:
+                    raise Refused("it is not behind the database")
                 if found.bookmark.segment not in segments:
                     raise Refused("its segment of the journal is gone")
             except (OSError, Refused) as error:

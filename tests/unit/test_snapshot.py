@@ -25,7 +25,7 @@ from sniffer.config import SECOND, Limits, Settings, account_name
 from sniffer.examine import Examiner
 from sniffer.exchanges.base import ConnectionFacts
 from sniffer.keys import Keys
-from sniffer.model import OPCODE_TEXT, Batch, Message, Packet
+from sniffer.model import OPCODE_TEXT, Batch, Message, Packet, Position
 from sniffer.pipeline import IDLE_LAG, Pipeline, examine
 from sniffer.snapshot import KEPT, SUFFIX, Refused, Snapshot, Snapshots, dump, load
 from sniffer.wire.engine import Engine
@@ -117,6 +117,27 @@ class Idle(JournalReader):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sniffer.pipeline.time.time_ns", lambda: latest + IDLE_LAG + SECOND)
             yield []
+
+
+class Lagging(Memory):
+    """A target whose appends become durable a while after they were made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._states: list[tuple[Any, ...]] = []
+
+    def append(self, batch: Batch, position: Position) -> None:
+        self._states.append((self.saved, self.rows.copy(), self.connections.copy(), self._ended))
+        super().append(batch, position)
+
+    def begin(self) -> None:
+        """What was appended so far is durable."""
+        self._states.clear()
+
+    def crash(self, lost: int) -> None:
+        """The last so many appends were not."""
+        for _ in range(min(lost, len(self._states))):
+            self.saved, self.rows, self.connections, self._ended = self._states.pop()
 
 
 class Loader:
@@ -214,7 +235,7 @@ def test_what_was_held_for_its_keys_comes_once_whenever_they_come(name: str, tmp
         folder = tmp_path / f"journal-{number}"
         folder.mkdir()
         keys.write_bytes(b"")
-        target = Memory()
+        target = Lagging()
         loader = Loader(folder, target, settings)
         cuts = sorted(chance.sample(range(1, len(packets)), 5))
         known = chance.randrange(len(cuts))
@@ -225,8 +246,10 @@ def test_what_was_held_for_its_keys_comes_once_whenever_they_come(name: str, tmp
             if turn == known:
                 keys.write_bytes(lines)
             for _ in range(chance.randrange(1, 4)):
+                target.begin()
                 # The end of everything is told alike only where a second has passed behind it.
                 loader.run(chance.choice((None, 0, 1, turn, turn + 1)), idle=turn == len(cuts) or chance.random() < 0.5)
+                target.crash(chance.choice((0, 0, 1, 2)))
         loader.run(idle=True)
         for path in folder.glob(f"*{SUFFIX}"):
             path.unlink()
@@ -245,7 +268,7 @@ def keeper(folder: Path, journal: str = "j", said: list[str] | None = None, **ch
     return Snapshots(folder, journal, Settings(**changes), SHARED, lines.append)
 
 
-def test_the_newest_that_is_not_ahead_is_found(tmp_path: Path) -> None:
+def test_the_newest_that_is_behind_the_database_is_found(tmp_path: Path) -> None:
     said: list[str] = []
     snapshots = keeper(tmp_path, said=said)
     for segment in range(3, 8):
@@ -258,7 +281,7 @@ def test_the_newest_that_is_not_ahead_is_found(tmp_path: Path) -> None:
     assert found.bookmark.segment == 6
     assert found.state == ["state", 6]
     assert said == [
-        f"{tmp_path}/00000007.snapshot: is not used: it is ahead of the database; the journal is decoded from an earlier place"
+        f"{tmp_path}/00000007.snapshot: is not used: it is not behind the database; the journal is decoded from an earlier place"
     ]
     assert snapshots.latest(599, range(10)) is None
     assert snapshots.latest(700, [8]) is None
@@ -272,7 +295,7 @@ def test_the_newest_that_is_not_ahead_is_found(tmp_path: Path) -> None:
 def test_of_something_else(tmp_path: Path, change: dict[str, Any], why: str) -> None:
     keeper(tmp_path).keep(Snapshot(BOOKMARK, []))
     said: list[str] = []
-    assert keeper(tmp_path, said=said, **change).latest(100, [3]) is None
+    assert keeper(tmp_path, said=said, **change).latest(101, [3]) is None
     assert why in said[0]
 
 
@@ -282,9 +305,9 @@ def test_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         with monkeypatch.context() as changed:
             changed.setattr(f"sniffer.snapshot.{name}", "0")
             said: list[str] = []
-            assert keeper(tmp_path, said=said).latest(100, [3]) is None
+            assert keeper(tmp_path, said=said).latest(101, [3]) is None
             assert f"it is of another {why}" in said[0]
-    assert keeper(tmp_path).latest(100, [3]) is not None
+    assert keeper(tmp_path).latest(101, [3]) is not None
 
 
 def test_damaged_files_are_refused_in_a_line_each(tmp_path: Path) -> None:
@@ -307,7 +330,7 @@ def test_damaged_files_are_refused_in_a_line_each(tmp_path: Path) -> None:
             damaged[:0] = chance.randbytes(chance.randrange(1, 20))
         path.write_bytes(damaged)
         said: list[str] = []
-        assert keeper(tmp_path, said=said).latest(100, [3]) is None
+        assert keeper(tmp_path, said=said).latest(101, [3]) is None
         assert len(said) == 1
         assert "\n" not in said[0]
 
@@ -321,7 +344,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "00000004.snapshot").write_bytes(b"")
     (tmp_path / "00000005.snapshot").write_bytes(b"[" * 100_000)
     (tmp_path / "notes.snapshot").write_text("not ours")
-    assert snapshots.latest(100, range(10)) is None
+    assert snapshots.latest(101, range(10)) is None
     assert len(said) == 5
 
 
