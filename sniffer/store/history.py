@@ -19,7 +19,11 @@ KEYS: Final = {"connections": "connection_id", "orders": "key"}
 """Tables whose sealed rows may be superseded by later ones, and their keys."""
 _ORDER_COLUMNS: Final = slice(1, 24)
 """Of the columns of `_sniffer.orders`, those for users; the rest is the fold's."""
+_BY_TIME: Final = frozenset({"messages", "order_events", "fill_events"})
+"""Tables whose rows all have the time that `_sniffer.sealed` knows of their files: `captured_at`."""
 _DAY: Final = 86_400_000_000_000
+_LAST_DAY: Final = f"coalesce(epoch_ns(max_time) >= (SELECT epoch_ns(newest) - {_DAY} FROM _sniffer.state), true)"
+"""Of files: those with rows of the newest 24 hours."""
 
 
 def listed(connection: duckdb.DuckDBPyConnection, folder: Path, table: str | None = None, where: str = "true") -> list[str]:
@@ -43,14 +47,18 @@ def sealed_rows(connection: duckdb.DuckDBPyConnection, folder: Path, table: str,
 
 
 def make_views(connection: duckdb.DuckDBPyConnection, folder: Path, schemas: dict[str, pa.Schema]) -> None:
-    """Make the tables' views, over the recent rows and the files that are listed now. `schemas` are without `batch`."""
+    """Make the tables' views, over the recent rows and the files that are listed now. `schemas` are without `batch`.
+
+    Of a table by time the files of the last day stand apart, and what is older says until when it goes: so who asks for
+    the last minute opens none of that. (At 100 million rows the heads of all files took 110 ms.)
+    """
     for table in TABLES:
-        _make_view(connection, folder, f"main.{table}", table, ", ".join(schemas[table].names))
+        wheres = (_LAST_DAY, f"NOT ({_LAST_DAY})") if table in _BY_TIME else ("true",)
+        _make_view(connection, folder, f"main.{table}", table, ", ".join(schemas[table].names), *wheres)
     columns = ", ".join(schemas["orders"].names[_ORDER_COLUMNS])
     columns += ", price::DOUBLE AS price_f, quantity::DOUBLE AS quantity_f"
-    _make_view(connection, folder, "main.orders_all", "orders", columns)
-    recent = f"open_rows > 0 OR epoch_ns(max_time) >= (SELECT epoch_ns(newest) - {_DAY} FROM _sniffer.state)"
-    _make_view(connection, folder, "_sniffer.orders_at_hand", "orders", columns, recent)
+    _make_view(connection, folder, "main.orders_all", "orders", columns, "true")
+    _make_view(connection, folder, "_sniffer.orders_at_hand", "orders", columns, f"open_rows > 0 OR {_LAST_DAY}")
 
 
 def read_parquet(paths: Iterable[str], *, filename: bool = False) -> str:
@@ -64,10 +72,18 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _make_view(
-    connection: duckdb.DuckDBPyConnection, folder: Path, view: str, table: str, columns: str, where: str = "true"
-) -> None:
+def _make_view(connection: duckdb.DuckDBPyConnection, folder: Path, view: str, table: str, columns: str, *wheres: str) -> None:
+    """`wheres`: conditions on `_sniffer.sealed`, each for a part of the files."""
     sql = f"SELECT {columns} FROM _sniffer.{table}"
-    if sealed := sealed_rows(connection, folder, table, where):
-        sql += f" UNION ALL SELECT {columns} FROM ({sealed})"
+    for where in wheres:
+        if sealed := sealed_rows(connection, folder, table, where):
+            sql += f" UNION ALL SELECT {columns} FROM ({sealed})"
+            if table in _BY_TIME:
+                sql += f" WHERE captured_at <= '{_latest(connection, table, where)}'::TIMESTAMP_NS"
     connection.execute(f"CREATE OR REPLACE VIEW {view} AS {sql}")
+
+
+def _latest(connection: duckdb.DuckDBPyConnection, table: str, where: str) -> str:
+    """The newest time in these files of a table."""
+    latest = f"SELECT max(max_time)::VARCHAR FROM _sniffer.sealed WHERE table_name = ? AND ({where})"
+    return str(connection.execute(latest, [table]).fetchall()[0][0])

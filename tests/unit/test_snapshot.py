@@ -281,7 +281,8 @@ def test_the_newest_that_is_behind_the_database_is_found(tmp_path: Path) -> None
     assert found.bookmark.segment == 6
     assert found.state == ["state", 6]
     assert said == [
-        f"{tmp_path}/00000007.snapshot: is not used: it is not behind the database; the journal is decoded from an earlier place"
+        f"{tmp_path}/00000007.snapshot: is not used: it is not behind the database;"
+        " the journal is decoded from an earlier place"
     ]
     assert snapshots.latest(599, range(10)) is None
     assert snapshots.latest(700, [8]) is None

@@ -161,6 +161,20 @@ def test_bytes_are_sealed_at_the_threshold_and_the_file_stays_small(db: Path) ->
     assert rows(db, "SELECT count(*), count(DISTINCT payload) FROM messages") == [(12_000, 12_000)]
 
 
+def test_who_asks_for_the_last_day_opens_no_older_file_but_the_first(db: Path, eager: None) -> None:
+    day = 24 * 3600 * 1000
+    times = [T0 + days * day * MS + 123_456_789 for days in (0, 1, 2, 5)]
+    load(db, [batch(message(at)._replace(captured_at=time)) for at, time in enumerate(times)])
+    assert rows(db, "SELECT epoch_ns(captured_at) FROM messages ORDER BY ALL") == [(time,) for time in times]
+    second = files(db, "messages")[1]
+    second.chmod(0o600)
+    second.write_bytes(b"")
+    last = f"FROM messages SELECT position WHERE captured_at >= make_timestamp_ns({times[-1]})"
+    assert rows(db, last) == [(3,)]
+    with pytest.raises(duckdb.Error):
+        rows(db, f"FROM messages SELECT position WHERE captured_at >= make_timestamp_ns({times[1]})")
+
+
 def test_the_end_of_a_capture_is_withdrawn_from_sealed_files_too(db: Path, eager: None) -> None:
     with Store(db) as store:
         store.append(batch(loss("torn"), event(0, order_id="1", status="NEW")), position(1))
