@@ -44,6 +44,11 @@ def _by_wire_time(sent: tuple[Sender, WireMessage]) -> int:
     return sent[1][2]
 
 
+def _venue(connection: Connection) -> Venue | None:
+    """Whose it is by host, path and port."""
+    return exchanges.venue_of(connection.host, connection.path, connection.server_address[1])
+
+
 def _meaning(decoder: Decoder, message: Message) -> Decoded | None:
     """What a message means. A decoder never raises; where one does all the same, it costs that message and no recording."""
     try:
@@ -103,27 +108,44 @@ class Examiner:
         teaches another (an account's listen key, an instrument's number) comes before what needs it; at the same time in the
         order of deliveries, the client first."""
         kept: list[Message] = []
-        holed: list[_Examined] = []
+        beginning: dict[int, Connection] = {}
         for connection, delivery in deliveries:
-            examined = self._known.get(connection.id) or self._begin(connection)
-            examined.holes += connection.conversation.take_holes()
-            if examined.holes:
-                holed.append(examined)
-            if examined.decoder is None:
-                delivery = self._guess(connection, examined, delivery, batch)
-            for sender, messages in delivery:
-                if self._keep_all:
-                    kept += [Message(connection.id, sender, *message) for message in messages]
-                else:
-                    self._search(connection.id, examined, sender, messages, kept)
+            if self._begins(connection):
+                beginning[connection.id] = connection
+                kept += [Message(connection.id, sender, *message) for sender, messages in delivery for message in messages]
+            else:
+                kept += self._wanted(connection, delivery, batch)
         kept.sort(key=_by_capture_time)
         for message in kept:
-            examined = self._known[message.connection_id]
-            if examined.holes:
-                self._tell_holes(examined, message)
-            self._decode(examined, message, batch)
-        for examined in holed:  # what comes next is behind all of them: one a sender is enough, however many there are
-            examined.holes = list(dict(examined.holes).items())
+            if (first := beginning.get(message.connection_id)) is None:
+                self._decode(self._known[message.connection_id], message, batch)
+            else:
+                for wanted in self._wanted(first, [(message.sender, [message[2:]])], batch):
+                    self._decode(self._known[first.id], wanted, batch)
+        for connection, _ in deliveries:
+            examined = self._known.get(connection.id)
+            if examined is not None and len(examined.holes) > 1:
+                # What comes next is behind all of them: one a sender is enough, however many there are.
+                examined.holes = list(dict(examined.holes).items())
+
+    def _begins(self, connection: Connection) -> bool:
+        """Whether its decoder is still to be made: with its first message, since it is told what others have taught by then."""
+        examined = self._known.get(connection.id)
+        return examined is None or (examined.decoder is None and _venue(connection) is not None)
+
+    def _wanted(self, connection: Connection, delivery: Delivery, batch: Batch) -> list[Message]:
+        """The messages of one delivery that are to be decoded."""
+        examined = self._known.get(connection.id) or self._begin(connection)
+        examined.holes += connection.conversation.take_holes()
+        if examined.decoder is None:
+            delivery = self._guess(connection, examined, delivery, batch)
+        kept: list[Message] = []
+        for sender, messages in delivery:
+            if self._keep_all:
+                kept += [Message(connection.id, sender, *message) for message in messages]
+            else:
+                self._search(connection.id, examined, sender, messages, kept)
+        return kept
 
     @staticmethod
     def _tell_holes(examined: _Examined, message: Message) -> None:
@@ -152,7 +174,7 @@ class Examiner:
     # --- which venue -----------------------------------------------------------------------------------------------------
 
     def _begin(self, connection: Connection) -> _Examined:
-        venue = exchanges.venue_of(connection.host, connection.path, connection.server_address[1])
+        venue = _venue(connection)
         examined = _Examined(venue, self._decoder(venue, connection) if venue else None)
         self._known[connection.id] = examined
         return examined
@@ -171,7 +193,7 @@ class Examiner:
         In the order of capture, so that the same messages are examined however the packets are cut into blocks.
         """
         if connection.host is not None:  # it may have been learnt since
-            venue = exchanges.venue_of(connection.host, connection.path, connection.server_address[1])
+            venue = _venue(connection)
             if venue is not None:
                 examined.venue, examined.decoder = venue, self._decoder(venue, connection)
                 return delivery
@@ -202,6 +224,8 @@ class Examiner:
                 kept.append(Message(connection_id, sender, *message))
 
     def _decode(self, examined: _Examined, message: Message, batch: Batch) -> None:
+        if examined.holes:
+            self._tell_holes(examined, message)
         decoded = _meaning(examined.decoder, message) if examined.decoder is not None else None
         if decoded is None:
             if self._keep_all:

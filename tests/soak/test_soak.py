@@ -26,7 +26,7 @@ def folder() -> Iterator[Path]:
 
 def test_no_promise_is_broken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manners = "poll:1,hold:1,aggregate:1,killed:1,tail:1,query:1"
-    assert soak(folder, seconds=6, rate=2000, seed=SEED, manners=manners, pause=2) == []
+    assert soak(folder, seconds=10, rate=2000, seed=SEED, manners=manners, pause=2) == []
     said = capsys.readouterr().out
     print(said)
     for manner in ("aggregate", "hold", "intrude", "killed", "poll", "query", "tail"):

@@ -304,6 +304,20 @@ def test_what_one_connection_teaches_comes_before_what_another_needs_it_for() ->
         assert [event.symbol for event in batch.order_events] == ["SOL-USDC"]
 
 
+def test_a_listen_key_is_known_by_the_account_that_another_connection_got_it_for() -> None:
+    """Though both are delivered at once, and its connection before the other's."""
+    key = "l" * 60
+    start = {"id": "1", "method": "userDataStream.start", "params": {"apiKey": KEY}}
+    given = {"id": "1", "status": 200, "result": {"listenKey": key}}
+    api, stream = connection("ws-api.binance.com", "/ws-api/v3"), connection(SPOT, f"/ws/{key}", number=2)
+    talk = [*client(message(start, 1)), *server(message(given, 2))]
+    events = server(message(report(), 3))
+    for deliveries in itertools.permutations([(api, talk), (stream, events)]):
+        batch = Batch()
+        examiner().examine(list(deliveries), batch)
+        assert [event.account for event in batch.order_events] == [f"account of {len(KEY)} letters"]
+
+
 # --- what a hole changes ---------------------------------------------------------------------------------------------
 
 
