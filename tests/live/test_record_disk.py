@@ -28,12 +28,12 @@ from tests.live.live_tools import (
 from tests.live.live_traffic import listen
 
 pytestmark = [*LIVE, ROOT_ONLY]
-DISK = 8 << 20
+DISK = 50 << 20
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few MB for the journal."""
+    """A file system of 50 MB for the journal."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
