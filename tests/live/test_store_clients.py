@@ -52,7 +52,7 @@ def full(db: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     replay_files([str(ROOT / "pcaps/demo/demo.pcapng.gz")], Settings(db=db, keep="all"), replace=False)
     with duckdb.connect(str(db)) as own:
         own.execute("CREATE TABLE mine AS SELECT 1 AS one")
-    assert len(list(db.parent.glob("orders.duckdb.d/*/*/*.parquet"))) > 5
+    assert len(list(db.parent.glob("orders.duckdb.d/*/*/*.parquet"))) > 3
     return db
 
 
