@@ -6,6 +6,7 @@ import statistics
 import time
 import timeit
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from bench.options import Options
@@ -140,6 +141,6 @@ def reject(name: str, times: int) -> float:
         levels = ",".join(f'["0.{number}","{number}.25"]' for number in range(7101, 7101 + (SIZE - len(shape)) // 20))
         payload = shape.replace("LEVELS", levels).encode()
         assert not search(payload), f"{name} wants {payload!r}"
-        repeats = timeit.repeat(lambda search=search, payload=payload: search(payload), number=20 * times, repeat=5)  # type: ignore[misc]
+        repeats = timeit.repeat(partial(search, payload), number=20 * times, repeat=5)
         worst = max(worst, min(repeats) / (20 * times) * 1e6)
     return worst

@@ -145,6 +145,11 @@ class MessageRow(NamedTuple):
     venue: str | None
     kind: str
 
+    @property
+    def payload_size(self) -> int:
+        """Characters or bytes of the payload."""
+        return len(self.payload or self.payload_blob or b"")
+
 
 class OrderEvent(NamedTuple):
     """One order in one message. Prices and quantities are exact: parsed from the venue's digits, never through a float."""
@@ -229,12 +234,12 @@ class Batch:
         self.fill_events: list[FillEvent] = []
         self.losses: list[Loss] = []
         self.payload_size = 0
-        """Characters or bytes of the payloads of `messages`, as far as `add_message` brought them."""
+        """Of `messages`, as far as `add_message` brought them."""
 
     def add_message(self, row: MessageRow) -> None:
         """Append to `messages`."""
         self.messages.append(row)
-        self.payload_size += len(row.payload or row.payload_blob or b"")
+        self.payload_size += row.payload_size
 
     def __bool__(self) -> bool:
         return bool(self.connections or self.messages or self.order_events or self.fill_events or self.losses)

@@ -137,7 +137,7 @@ class _Capture:
                 continue
             self._done.messages += 1
             self._decode(talk, stored, *rows)
-            size += len(stored.message.payload or stored.message.payload_blob or b"")
+            size += stored.message.payload_size
             if len(rows[0]) >= _ROWS or size >= _SIZE:
                 self._rewrite.put(*rows)
                 rows, size = ([], [], [], []), 0

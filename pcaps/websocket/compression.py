@@ -19,7 +19,7 @@ def update(n: int) -> str:
 
 
 def started(chosen: str = PLAIN, **how: str | tuple[int, int]) -> Talk:
-    return Talk().open().upgrade(chosen, **how)  # type: ignore[arg-type]
+    return Talk().open().upgrade(chosen, **how)  # type: ignore[arg-type]  # of several types
 
 
 def updates(talk: Talk, first: int = 0, count: int = 4) -> Talk:

@@ -188,16 +188,16 @@ def _address(packed: bytes) -> str:
 
 def _sockets() -> Iterator[tuple[int, int]]:
     """(pid, inode) of every socket that a process holds, as far as we may see. Plain names: there may be a hundred thousand."""
-    for name in os.listdir("/proc"):  # noqa: PTH208
+    for name in os.listdir("/proc"):  # noqa: PTH208  plain names, as said above
         if not name.isdigit():
             continue
         try:
-            descriptors = os.listdir(f"/proc/{name}/fd")  # noqa: PTH208
+            descriptors = os.listdir(f"/proc/{name}/fd")  # noqa: PTH208  plain names, as said above
         except OSError:
             continue
         for descriptor in descriptors:
             try:
-                target = os.readlink(f"/proc/{name}/fd/{descriptor}")  # noqa: PTH115
+                target = os.readlink(f"/proc/{name}/fd/{descriptor}")  # noqa: PTH115  the same
             except OSError:
                 continue
             if target.startswith("socket:["):

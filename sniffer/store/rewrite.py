@@ -129,7 +129,7 @@ class Rewrite:
                     return
                 rows = [Stored(MessageRow(*values), batch, account) for *values, batch, account in fetched]
                 yield from rows
-                size = sum(len(row.message.payload or row.message.payload_blob or b"") for row in rows)
+                size = sum(row.message.payload_size for row in rows)
                 count = max(1, min(2 * count, _FETCH, _FETCH_SIZE * len(rows) // max(1, size)))
         finally:
             reader.close()

@@ -186,7 +186,7 @@ def _snapshot_file(data: bytes) -> None:
 
 def _state(name: str, count: int) -> Snapshot:
     shared = _shared()
-    engine = Engine("x", _LIMITS, keylog=shared["key log"])  # type: ignore[arg-type]
+    engine = Engine("x", _LIMITS, keylog=shared["key log"])  # type: ignore[arg-type]  # one of several kinds
     examiner = Examiner("x", True, None, str)
     examine(examiner, engine.feed(packets_of(name)[:count]), Batch())
     return Snapshot(Bookmark(1, 1, 0, 0, True, None, False, None), (engine, examiner))

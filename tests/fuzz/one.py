@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import atheris  # type: ignore[import-not-found, unused-ignore]
+import atheris  # type: ignore[import-not-found, unused-ignore]  # `make fuzz` installs it
 
 with atheris.instrument_imports(include=["sniffer"]):
     from tests.fuzz.targets import TARGETS

@@ -42,7 +42,7 @@ class Program:
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as pipe:
-            while more := pipe.read1():  # type: ignore[attr-defined]
+            while more := pipe.read1():  # type: ignore[attr-defined]  # it is buffered
                 self.output += more
 
     def write(self, text: bytes) -> None:
