@@ -110,7 +110,7 @@ def test_a_file_system_that_comes_back(
         talks = chat(listening)
         wait_for(lambda: len(stored(db)) == len(talks), "the first rows")
         hurt(place)
-        talks += chat(listening, SEED + 1, messages=30, largest=20_000)  # more than a segment holds
+        talks += chat(listening, SEED + 1, messages=90, largest=20_000)  # more than a segment holds
         if "journal" in there:
             wait_for(lambda: f"{journal}: cannot write the journal: {complaint}" in recording.said(), "what capture says")
         if "database" in there:
