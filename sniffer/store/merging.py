@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,8 +25,11 @@ MERGE: Final = 16
 """Files of about one size, of a table and day, that are merged into one: a year must not become 100,000 files."""
 LARGE: Final = 1_000_000
 """Rows of a file that is not merged any more."""
-_MEMORY: Final = "64MB"
-"""Of DuckDB while it merges: several of the largest messages, of 16 MB each."""
+_MEMORY: Final = ("64MB", "256MB", "1GB")
+"""Of DuckDB while it merges: several of the largest messages, of 16 MB each. What does not fit is tried again with the next
+one: DuckDB 2.0 needs the first for 100 MB of messages of 1 MB, 1.5 the second."""
+PATIENCE: Final = 600.0
+"""Seconds after which files whose merge failed may be merged again: a full disk has room again some day."""
 _NICE: Final = 10
 """Priority of the thread, where threads have one of their own: decoding comes first."""
 
@@ -63,30 +67,34 @@ class Merger:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._under_way: Merged | None = None
         self._written = False
-        self.failed: set[str] = set()
-        """Files whose merge has failed: others come first, and these after the next start."""
+        self._failed: dict[str, float] = {}  # files, and when their merge failed
 
     @property
     def under_way(self) -> Merged | None:
         """What was begun, and has not been taken."""
         return self._under_way
 
+    def may_merge(self, path: str) -> bool:
+        """False for a while after a merge of this file has failed: others come first."""
+        return time.monotonic() - self._failed.get(path, -PATIENCE) >= PATIENCE
+
     def begin(self, merged: Merged, copy: str) -> None:
         """Run `copy`, SQL that writes `merged.file`."""
         self._under_way, self._written = merged, False
-        self._connection = open_instance(_MEMORY, self._temporary)
+        self._connection = open_instance(_MEMORY[0], self._temporary)
         self._thread = threading.Thread(target=self._run, args=(self._connection, copy), name="sniffer-merge", daemon=True)
         self._thread.start()
 
     def take(self) -> Merged | None:
-        """A merge that is done, to be listed; None: there is none. One that failed leaves nothing but its parts in `failed`."""
+        """A merge that is done, to be listed; None: there is none. One that failed leaves nothing but that it did."""
         if self._thread is None or self._thread.is_alive():
             return None
         done, written = self._under_way, self._written
         self._end()
         if done is not None and not written:
             done.file.unlink(missing_ok=True)
-            self.failed.update(done.parts)
+            self._failed = {path: at for path, at in self._failed.items() if not self.may_merge(path)}
+            self._failed |= dict.fromkeys(done.parts, time.monotonic())
             return None
         return done
 
@@ -110,9 +118,15 @@ class Merger:
         if sys.platform == "linux":
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        with contextlib.suppress(duckdb.Error):  # a full disk, most likely: the files stay as they are
-            connection.execute(copy)
-            self._written = True
+        for memory in _MEMORY:
+            try:
+                connection.execute(f"SET memory_limit = '{memory}'; {copy}")
+                self._written = True
+                return
+            except duckdb.OutOfMemoryException:
+                continue
+            except duckdb.Error:  # a full disk, most likely: the files stay as they are
+                return
 
     def _end(self) -> None:
         if self._connection is not None:

@@ -145,7 +145,7 @@ class Sealed:
         known: dict[str, list[tuple[str, int]]] = {}
         for table, file, rows in connection.execute("SELECT table_name, file, rows FROM _sniffer.sealed").fetchall():
             path = str(self._files.folder / file)
-            if path not in self._merger.failed:
+            if self._merger.may_merge(path):
                 known.setdefault(table, []).append((path, rows))
         for table, files in known.items():
             parts = group(files)

@@ -119,6 +119,46 @@ def test_a_merge_that_fails_leaves_the_files_as_they_are(
     assert strays(db) == set()
 
 
+def test_a_merge_that_failed_is_tried_again_some_time_later(
+    db: Path, eager: None, wanted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = db.with_name("no folder")
+    copy = sealed.copy_statement
+    begun: list[Path] = []
+
+    def fails_at_first(table: str, select: str, path: Path) -> str:
+        begun.extend([path] if "read_parquet" in select else [])
+        return copy(table, select, blocked / "file" if "read_parquet" in select and len(begun) < 20 else path)
+
+    monkeypatch.setattr(sealed, "copy_statement", fails_at_first)
+    with Store(db) as store:
+        fill(store, wait=True)
+        settle(store)
+        tries = len(begun)
+        assert 0 < tries < 20
+        settle(store)
+        assert len(begun) == tries, "not yet"
+        begun.extend([blocked] * 20)
+        monkeypatch.setattr(merging, "PATIENCE", 0.0)
+        store._sealed._changed = True  # as each sealed file says
+        settle(store)
+        store.publish()
+    assert everything(db) == everything(wanted)
+    assert strays(db) == set()  # it opens the database once more, and so sweeps
+    assert len(files(db, "messages")) < 10
+
+
+def test_a_merge_that_needs_more_memory_gets_it(db: Path, eager: None, wanted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "_MEMORY", ("1MB", "64MB"))
+    with Store(db) as store:
+        fill(store, wait=True)
+        settle(store)
+        store.publish()
+    assert strays(db) == set()
+    assert len(files(db, "messages")) <= 4
+    assert everything(db) == everything(wanted)
+
+
 def test_rows_that_were_taken_back_meanwhile_do_not_come_back(
     db: Path, eager: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
