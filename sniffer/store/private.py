@@ -23,6 +23,7 @@ STORAGE_VERSION: Final = "v1.4.0"
 _MEMORY: Final = "64MB"
 """Of DuckDB, for recent rows and sealing."""
 _NO_WAL: Final = "RECOVERY_MODE no_wal_writes"
+_INNER: Final = "Original error: "
 _NEVER: Final = "1TB"
 """Of changes, before DuckDB checkpoints of its own accord: rows that are sealed soon need not be compressed before."""
 
@@ -95,8 +96,9 @@ class Private:
                 raise StoreError(f"{self._files.path}: {self.line(error)}; what was published before is whole") from None
 
     def line(self, error: duckdb.Error) -> str:
-        """DuckDB's own words in one line, with the published file's name."""
-        return " ".join(str(error).split()).replace(str(self._files.private), str(self._files.path))
+        """DuckDB's own words in one line, with the published file's name; of an error that wraps another, the inner one's."""
+        text = " ".join(str(error).split()).replace(str(self._files.private), str(self._files.path))
+        return text.rpartition(_INNER)[2]
 
     def _abandon(self) -> None:
         """Let go of the file as it is: a DuckDB instance that failed to write may neither go on nor detach."""
