@@ -51,13 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=None, help="rounds of what is compared (3; quick: 1)")
     parser.add_argument("--messages", type=int, default=None, help="messages of the captures of speed, tools and growth")
     parser.add_argument("--rows", type=int, default=None, help="rows of history at most (10,000,000)")
+    parser.add_argument(
+        "--orders", type=int, choices=(10, 100), help="of speed, the captures with so many percent of orders alone"
+    )
     parser.add_argument("--cache", type=Path, default=RESULTS / "captures", help="folder of the captures (%(default)s)")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.figures if name not in (*FIGURES, PLOTS)]
     if unknown:
         parser.error(f"no such figure: {', '.join(unknown)}; known are {names} and {PLOTS}")
     rounds = given.rounds or (1 if given.quick else 3)
-    options = Options(given.quick, max(1, rounds), given.cache, given.messages, given.rows)
+    share = given.orders / 100 if given.orders else None
+    options = Options(given.quick, max(1, rounds), given.cache, given.messages, given.rows, share)
     figures = [name for name in given.figures or FIGURES if name != PLOTS]
     failed = _measure(figures, options) if figures else False
     if PLOTS in given.figures:

@@ -10,7 +10,8 @@ from pathlib import Path
 class Options:
     """`quick`: small sizes that take seconds, no goal judged. `cache`: where captures are kept.
 
-    `messages` of a capture and `rows` of history: None leaves each figure its own size.
+    `messages` of a capture and `rows` of history: None leaves each figure its own size. `orders`: the share of orders, of those
+    that `speed` has; None: all.
     """
 
     quick: bool
@@ -18,6 +19,7 @@ class Options:
     cache: Path
     messages: int | None = None
     rows: int | None = None
+    orders: float | None = None
 
     def size(self, usual: int, quick: int) -> int:
         """Messages of a capture."""
