@@ -17,7 +17,7 @@ from sniffer.capture.segment import segments
 from sniffer.config import SECOND, Settings
 from sniffer.model import ConnectionRow, Packet
 from sniffer.owners import Owners
-from sniffer.snapshot import SUFFIX
+from sniffer.snapshot import KEPT, SUFFIX
 from tests.loading import Memory, Source, load, packets_of
 from tests.unit.test_snapshot import Loader
 
@@ -100,7 +100,7 @@ def test_a_loader_that_is_killed_and_goes_on_from_snapshots(tmp_path: Path) -> N
         loader.run(rng.choice((None, 0, 1, 2, 3)))
         kept = [int(path.stem) for path in tmp_path.glob(f"*{SUFFIX}")]
         for number, path in segments(tmp_path):
-            if kept and number < min(kept):
+            if len(kept) == KEPT and number < min(kept):  # of one snapshot alone it is not sure that it can be used
                 path.unlink()
     writer.close()
     loader.run()

@@ -200,7 +200,7 @@ def test_a_connection_outlives_the_segments_that_it_began_in(name: str, tmp_path
             assert len(kept) <= KEPT
             position = target.saved.packets if target.saved else 0
             for segment, path in segments(folder):  # what no snapshot needs is deleted
-                if kept and segment < kept[0] and position:
+                if len(kept) == KEPT and segment < kept[0] and position:
                     path.rename(tmp_path / path.name)
         writer.close()
         loader.run()

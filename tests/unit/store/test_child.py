@@ -85,9 +85,8 @@ def test_an_error_is_raised_by_a_later_call_and_nothing_behind_it_is_carried_out
 def test_that_it_was_killed_is_one_line(tmp_path: Path) -> None:
     store = ChildStore(tmp_path / "orders.duckdb")
     assert store.position(("a",)) is None
-    assert store._process.pid is not None
     os.kill(store._process.pid, signal.SIGKILL)
-    store._process.join()
+    store._process.wait()
     with pytest.raises(StoreError, match=r"ended unexpectedly \(SIGKILL\)"):
         append_until_it_fails(store)
     with pytest.raises(StoreError, match=r"ended unexpectedly \(SIGKILL\)"):
