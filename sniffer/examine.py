@@ -226,7 +226,9 @@ class Examiner:
     def _decode(self, examined: _Examined, message: Message, batch: Batch) -> None:
         if examined.holes:
             self._tell_holes(examined, message)
-        decoded = _meaning(examined.decoder, message) if examined.decoder is not None else None
+        # What is kept with all the rest, and no search would have found, is no order message, and so none that is broken.
+        wanted = not self._keep_all or examined.search(message.sender, message.opcode)(message.payload)
+        decoded = _meaning(examined.decoder, message) if wanted and examined.decoder is not None else None
         if decoded is None:
             if self._keep_all:
                 batch.add_message(self._row(examined, message, OTHER))

@@ -85,13 +85,20 @@ class _Talk:
         self.venue = venue
         self.facts = facts
         self.decoder: Decoder | None = venue.decoder(facts) if venue else None
-        self.guessed = stored.venue_guessed and venue is not None
+        self.guessed = stored.venue_guessed
         self.won = 0
         """Messages that no decoder had looked at."""
 
     def guess(self, message: Message) -> None:
         """See whether a message of a connection that names no venue is an order message of one."""
-        venue = exchanges.guess_venue(message.sender, message.payload)
+        if message.opcode < OPCODE_CLOSE:
+            self._is_of(exchanges.guess_venue(message.sender, message.payload))
+
+    def recall(self, venue: str) -> None:
+        """From this message on the venue was guessed, when it was decoded first."""
+        self._is_of(_by_name(venue))
+
+    def _is_of(self, venue: Venue | None) -> None:
         if venue is not None:
             self.venue, self.decoder, self.guessed = venue, venue.decoder(self.facts), True
 
@@ -99,7 +106,7 @@ class _Talk:
         """The connection as it is now."""
         account = self.stored.account or (self.decoder.account if self.decoder else None) or None
         return self.stored._replace(
-            venue=self.venue.name if self.venue else None,
+            venue=self.venue.name if self.venue else self.stored.venue,
             venue_guessed=self.guessed,
             account=account,
             unexamined=max(self.stored.unexamined - self.won, 0),
@@ -117,10 +124,13 @@ class _Capture:
         instruments: Bounded[str] = Bounded(INSTRUMENTS)
         self._talks: dict[int, _Talk] = {}
         for stored in rewrite.conversations(capture_id):
-            venue = exchanges.venue_of(stored.host, stored.path, stored.server_port) or _by_name(stored.venue)
-            if venue is None and stored.venue is not None:
+            venue = exchanges.venue_of(stored.host, stored.path, stored.server_port)
+            known = venue or _by_name(stored.venue)
+            if known is None and stored.venue is not None:
                 done.unknown[stored.venue] += 1
                 continue
+            if not stored.venue_guessed:
+                venue = known
             facts = ConnectionFacts(
                 stored.connection_id, stored.host, stored.path, stored.server_port,
                 stored.account, _names(name_of, stored.account), aliases, instruments,
@@ -155,13 +165,15 @@ class _Capture:
     ) -> None:
         row, batch = stored.message, stored.batch
         message = _message(row)
-        if talk.decoder is None and message.opcode < OPCODE_CLOSE:
-            talk.guess(message)
+        if talk.decoder is None:
+            talk.recall(row.venue) if row.venue is not None else talk.guess(message)
         if talk.decoder is None or talk.venue is None:
             messages.append((row, batch))
             return
         talk.won += row.venue is None
-        decoded = talk.decoder.decode(message) or Decoded(OTHER, [], [])
+        # As `Examiner` does; but of what was found once a redaction may have taken what is searched.
+        wanted = row.kind != OTHER or talk.decoder.wanted(message.sender, message.opcode)(message.payload)
+        decoded = (talk.decoder.decode(message) if wanted else None) or Decoded(OTHER, [], [])
         if decoded.kind == LOGIN:
             return
         messages.append((_redacted(row, talk.venue)._replace(venue=talk.venue.name, kind=decoded.kind), batch))
