@@ -103,6 +103,12 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
     @property
+    def loaded_options(self) -> str:
+        """The options that decide what of a capture is loaded, as they are given."""
+        hosts, ports = (f"--host {host}" for host in sorted(self.hosts)), (f"--port {port}" for port in sorted(self.ports))
+        return " ".join((*hosts, *ports, *(("--keep all",) if self.keep == "all" else ())))
+
+    @property
     def gather_interval(self) -> float:
         """Seconds for which a live capture's packets are gathered in the kernel's ring, and again in the journal.
 

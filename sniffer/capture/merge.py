@@ -85,20 +85,20 @@ class MergedCapture:
             rank = heapq.heappop(waiting)[1]
             cursor = cursors[rank]
             if cursor.next_time is None:  # so far only its first time was known
+                if gathered:
+                    yield gathered
+                    gathered = []
                 yield from self._advance(cursor)
             taken = cursor.take(waiting[0] if waiting else None, rank)
             gathered = gathered + taken if gathered else taken
-            if len(gathered) >= _BLOCK_PACKETS or not waiting:
+            # Before a source is read on: what it lost there stands behind these packets.
+            if len(gathered) >= _BLOCK_PACKETS or cursor.next_time is None:
                 yield gathered
                 gathered = []
             if cursor.next_time is None:
-                for _ in self._advance(cursor):
-                    yield gathered
-                    gathered = []
+                yield from self._advance(cursor)
             if cursor.next_time is not None:
                 heapq.heappush(waiting, (cursor.next_time, rank))
-        if gathered:
-            yield gathered
         if self.damage:
             raise self.damage[0]
 

@@ -50,7 +50,9 @@ class CaptureFile:
     """A `PacketSource` over one file. A file at rest is open only while `blocks` runs: sets have thousands of them."""
 
     def __init__(self, name: str, follow: bool, stop: Callable[[], bool]) -> None:
-        self.name = name
+        self.name = os.fsencode(name).decode(errors="backslashreplace")
+        """For people and for the database, which takes UTF-8 only."""
+        self._path = name
         self.losses: list[Loss] = []
         self.secrets: list[bytes] = []
         """TLS key logs that the file holds (pcapng), as they are met; the reader drains it."""
@@ -70,7 +72,7 @@ class CaptureFile:
         except OSError as error:
             raise self._unreadable(error) from None
         if stat.S_ISDIR(status.st_mode):
-            raise CaptureError(f"{name}: this is a folder; name the capture files in it, as {Path(name) / '*.pcap'}")
+            raise CaptureError(f"{self.name}: this is a folder; name the capture files in it, as {Path(self.name) / '*.pcap'}")
         if stat.S_ISREG(status.st_mode) and not follow:
             self.total_bytes = status.st_size
 
@@ -102,7 +104,7 @@ class CaptureFile:
         """See `PacketSource`."""
         self._decoder = None
         try:
-            descriptor = 0 if self.name == STANDARD_INPUT else os.open(self.name, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = 0 if self.name == STANDARD_INPUT else os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise self._unreadable(error) from None
         try:
@@ -141,16 +143,18 @@ class CaptureFile:
                     decoder = self._decoder = self._detect(data)
                     if decoder is None:
                         continue
-                packets, used = decoder.decode(data)
-                if isinstance(decoder, pcapng.PcapngDecoder) and (decoder.secrets or decoder.comments):
-                    self.secrets += decoder.secrets
-                    decoder.secrets.clear()
-                    gather(self.owners, decoder.comments)
-                data = data[used:]
-                offset += used
-                if packets:
-                    time = packets[-1][0]
-                    yield packets
+                packets: list[Packet] | None = None
+                while packets is None or (packets and not decoder.damage):  # a block ends where statistics stand
+                    packets, used = decoder.decode(data)
+                    if isinstance(decoder, pcapng.PcapngDecoder) and (decoder.secrets or decoder.comments):
+                        self.secrets += decoder.secrets
+                        decoder.secrets.clear()
+                        gather(self.owners, decoder.comments)
+                    data = data[used:]
+                    offset += used
+                    if packets:
+                        time = packets[-1][0]
+                        yield packets
                 if decoder.damage:
                     break
         except BrokenStream as error:
@@ -176,7 +180,7 @@ class CaptureFile:
         if magic in pcap.MAGICS:
             return pcap.PcapDecoder(self.name)
         if magic == pcapng.MAGIC:
-            return pcapng.PcapngDecoder()
+            return pcapng.PcapngDecoder(statistics_apart=True)
         for at, mark, what, way_out in _OTHER_FORMATS:
             if data.startswith(mark, at):
                 raise CaptureError(f"{self.name}: this is {what}, not a pcap or pcapng file; {way_out}")

@@ -32,7 +32,9 @@ CREATE TABLE orders (              -- open and recently closed orders; the colum
     state_time      TIMESTAMP_NS,
     state_at        TIMESTAMP_NS,
     state_position  BIGINT,
-    resume_status   VARCHAR
+    resume_status   VARCHAR,
+    former_client_order_id VARCHAR,
+    answered        BOOLEAN
 );
 
 -- Every table so far is kept in appends: the number of the append that wrote the row.
@@ -60,6 +62,9 @@ CREATE TABLE position (            -- how far each capture has been loaded; comm
     fingerprint VARCHAR[],
     ticked      BIGINT,            -- ns; what time alone brought forth behind these packets is stored up to here
     keyless     VARCHAR[],         -- sides of TLS connections whose records are held for their keys
+    digest      VARCHAR,           -- of times and lengths of these packets
+    ending      VARCHAR,           -- what the source had lost behind the last one
+    options     VARCHAR,           -- --host, --port and --keep
     batch       BIGINT             -- the append that moved it here: of a complete capture, what its end brought forth
 );
 

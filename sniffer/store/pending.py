@@ -65,19 +65,12 @@ class Pending:
                 [*capture, number],
             )
         for position, number in self.positions.values():
+            _, packets, complete, _, *rest = position
             moved = connection.execute(
-                "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ?, keyless = ?, batch = ?"
-                " WHERE capture_id = ? AND fingerprint = ?",
-                [
-                    position.packets,
-                    position.complete,
-                    position.ticked,
-                    position.keyless,
-                    number,
-                    position.capture_id,
-                    position.fingerprint,
-                ],
+                "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ?, keyless = ?, digest = ?, ending = ?,"
+                " options = ?, batch = ? WHERE capture_id = ? AND fingerprint = ?",
+                [packets, complete, *rest, number, position.capture_id, position.fingerprint],
             ).fetchall()
             if moved == [(0,)]:
                 connection.execute("DELETE FROM _sniffer.position WHERE capture_id = ?", [position.capture_id])
-                connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?, ?, ?, ?)", [*position, number])
+                connection.execute("INSERT INTO _sniffer.position VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [*position, number])

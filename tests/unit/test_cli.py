@@ -209,7 +209,9 @@ def test_again_changes_nothing_and_says_so(db: Path) -> None:
 def test_replace_loads_anew(db: Path) -> None:
     run("replay", ORDERS, "--db", db)
     assert rows(db, "SELECT count(*) FROM messages WHERE kind = 'other'") == [(0,)]
-    assert "already in" in run("replay", ORDERS, "--db", db, "--keep", "all").out
+    refused = run("replay", ORDERS, "--db", db, "--keep", "all")
+    assert refused.code == 2
+    assert refused.err.endswith("was loaded with no --host, --port or --keep; give the same, or --replace to load it anew\n")
     result = run("replay", ORDERS, "--db", db, "--keep", "all", "--replace")
     assert result.code == 0
     assert "42 order events, 7 fills" in result.out

@@ -284,7 +284,7 @@ def test_rows_are_appended_as_they_gather_and_the_position_moves_with_them(monke
 
 
 def test_large_rows_are_appended_before_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sniffer.pipeline.APPEND_SIZE", 3_000)
+    monkeypatch.setattr("sniffer.pipeline.APPEND_SIZE", 2_000)
     target = Memory()
     load(target, Source(packets_of("websocket/binance-orders.pcap"), 5))
     assert len(target.appends) >= 5

@@ -48,6 +48,14 @@ def test_byte_orders_and_resolutions(write, order, magic, unit, tail):
     assert source.first_time == packets[0][0]
 
 
+def test_a_name_that_is_not_utf_8_is_escaped(tmp_path):
+    path = tmp_path / os.fsdecode(b"b\xc3\xa4d\xff.pcap")
+    path.write_bytes(pcap(RECORDS))
+    source = open_capture(path)
+    assert read_all(source)[1] is None
+    assert source.name == f"{tmp_path}/b\xe4d\\xff.pcap"
+
+
 def test_bits_above_the_link_type_are_no_part_of_it(write):
     packets, _ = read_all(open_capture(write(pcap(RECORDS, link_type=0x5400_0001))))  # FCS length 4 + its flag
     assert {packet[1] for packet in packets} == {1}
