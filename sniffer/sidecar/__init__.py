@@ -4,7 +4,7 @@
     load       follows the journal, decodes and publishes; it gives up root where another user is known
 
 The parent opens the sockets and the journal, so that a missing privilege, interface or folder is said before anything starts.
-It turns SIGINT and SIGTERM into an orderly end: capture drains the ring, load drains the journal and publishes.
+It turns SIGINT, SIGTERM and SIGHUP into an orderly end: capture drains the ring, load drains the journal and publishes.
 """
 
 from __future__ import annotations

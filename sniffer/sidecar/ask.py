@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sniffer.config import SECOND, Settings
 from sniffer.errors import SnifferError
+from sniffer.report import query_call
 from sniffer.sidecar.status import SOCKET
 from sniffer.table import visible
 
@@ -65,7 +66,8 @@ def lines(record: dict[str, Any]) -> Iterator[str]:
         f"{_count(load['order_events'])} order events, {_count(load['fill_events'])} fills"
     )
     yield f"published   {_ago(load['published'], record['at'])} -> {visible(record['database'])}"
-    yield f"losses      {_count(load['lost_today'])} today (UTC); `sniffer query 'SELECT * FROM losses'` says which"
+    which = query_call("SELECT * FROM losses", record["database"])
+    yield f"losses      {_count(load['lost_today'])} today (UTC); `{which}` says which"
     yield f"unreadable  {_count(load['unreadable'])} open connections"
     for connection in load["unreadable_connections"]:
         yield f"  {visible(connection)}"

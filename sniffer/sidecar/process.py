@@ -30,10 +30,10 @@ T = TypeVar("T")
 
 
 class Ending:
-    """Whether it is time to end: SIGINT or SIGTERM came to the parent, SIGTERM to a child, or a child's parent is gone.
+    """Whether it is time to end: SIGINT, SIGTERM or SIGHUP came to the parent, SIGTERM to a child, or a child's parent is gone.
 
-    Ctrl-C reaches all processes; when a child ends is the parent's business. As a context manager it stands before the
-    children do, so that no signal falls in between.
+    Ctrl-C and a terminal that closes reach all processes; when a child ends is the parent's business. `nohup` is heeded. As a
+    context manager it stands before the children do, so that no signal falls in between.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,10 @@ class Ending:
         self._parent = os.getpid()
 
     def __enter__(self) -> Ending:
-        self._previous = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        self._previous = {number: signal.signal(number, self._ask) for number in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:

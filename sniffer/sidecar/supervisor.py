@@ -12,6 +12,7 @@ import multiprocessing.connection
 import os
 import pwd
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
@@ -21,7 +22,7 @@ from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.live import LiveCapture, open_live
 from sniffer.capture.mounts import Mount
 from sniffer.config import Settings
-from sniffer.errors import SnifferError
+from sniffer.errors import SnifferError, UsageError
 from sniffer.sidecar.board import Board
 from sniffer.sidecar.capture import capture
 from sniffer.sidecar.load import load
@@ -31,6 +32,7 @@ from sniffer.sidecar.owners import Channel, look
 from sniffer.sidecar.privileges import keep_memory_private, make_folder, owner_of
 from sniffer.sidecar.process import Child, Ending, Keeper, patiently
 from sniffer.sidecar.status import serve
+from sniffer.store.place import check_begins_as_database, check_place
 from sniffer.summary import Summary
 from sniffer.watch import resolve
 
@@ -39,11 +41,16 @@ TICK: Final = 0.2
 
 
 def record(settings: Settings, interfaces: list[str], *, user: str | None) -> Summary:
-    """Capture `interfaces` and load what they show, until SIGINT or SIGTERM.
+    """Capture `interfaces` and load what they show, until SIGINT, SIGTERM or SIGHUP.
 
     `user`: whom the unprivileged processes become; None: the caller under sudo, else nobody else. Raises `CaptureError`,
     `JournalError`, `StoreError` or `UsageError`.
     """
+    for interface, times in Counter(interfaces).items():
+        if times > 1:
+            raise UsageError(f"{interface}: named {times} times; name each interface once")
+    check_place(settings.db)
+    check_begins_as_database(settings.db)  # before there is a journal
     owner = owner_of(user)
     journal = settings.journal or Path(f"{settings.db}.journal")
     hosts = tuple(address for host in settings.hosts for address in resolve(host))

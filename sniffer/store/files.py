@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from sniffer.errors import DatabaseBusy, NotOurDatabase, StoreError
+from sniffer.store.place import check_magic, check_place
 from sniffer.store.schema import sealed_folder
 
 WAL_SUFFIXES: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
@@ -49,8 +50,7 @@ class Files:
         self._mode = _NEW_MODE
         self._claimed = False
         with errors(self.path):
-            if self.path.is_dir():
-                raise StoreError(f"{self.path}: is a folder; --db names a file")
+            check_place(self.path)
             if not self.path.parent.is_dir():
                 raise StoreError(f"{self.path}: there is no folder {self.path.parent}; `mkdir -p` makes it")
             self._owner = self._find_owner(group)
@@ -68,9 +68,11 @@ class Files:
             if not self.path.exists() or self.path.stat().st_size == 0:
                 return False
             descriptor = os.open(self.path, os.O_RDONLY)
-            if os.pread(descriptor, 12, 0)[8:] != b"DUCK":  # after a checksum of 8 bytes, DuckDB's MainHeader
+            try:
+                check_magic(self.path, os.pread(descriptor, 12, 0))
+            except NotOurDatabase:
                 os.close(descriptor)
-                raise NotOurDatabase(f"{self.path}: is not a DuckDB file; name another database with --db")
+                raise
             if not _lock_shared(descriptor):
                 who = writer(descriptor)
                 os.close(descriptor)

@@ -63,7 +63,9 @@ def mode(path: Path) -> int:
 # --- signals ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("how", "group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(
+    ("how", "group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGHUP, True)]
+)
 def test_signals_drain_and_publish(db: Path, how: int, group: bool) -> None:
     listening = listen()
     with Recording(db, *options(listening, "--publish-interval", "60"), group=group) as recording:
@@ -209,6 +211,8 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["-i", "lo", "--publish-interval", "0"], 2, "--publish-interval"),
     (["-i", "lo", "--journal-max-bytes", "1"], 2, "--journal-max-bytes"),
     (["-i", "lo", "--user", "no-such-user"], 2, "--user no-such-user: there is no such user"),
+    (["-i", "lo", "-i", "lo"], 2, "lo: named 2 times; name each interface once"),
+    (["-i", "lo", "--db", "/dev/null"], 1, "/dev/null: is no file but a device"),
     ([], 2, "-i"),
 ]
 
@@ -222,7 +226,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, call: list[str], code: int, t
     assert done.code == code
     assert text in done.one_line()
     assert done.out == ""
-    if code == 2 or "interface" in text:
+    if code == 2 or any(word in text for word in ("interface", "DuckDB", "device")):
         assert sorted(tmp_path.iterdir()) == before
 
 
