@@ -49,11 +49,13 @@ def _venue(connection: Connection) -> Venue | None:
     return exchanges.venue_of(connection.host, connection.path, connection.server_address[1])
 
 
-def _meaning(decoder: Decoder, message: Message) -> Decoded | None:
+def meaning(decoder: Decoder, message: Message) -> Decoded | None:
     """What a message means. A decoder never raises; where one does all the same, it costs that message and no recording."""
     try:
         return decoder.decode(message)
     except Exception as error:
+        if isinstance(decoder, Remembers):
+            decoder.hole(message.sender)  # it may have taken in a part
         return Decoded(OTHER, [], [], f"the decoder failed: {type(error).__name__}")
 
 
@@ -228,7 +230,7 @@ class Examiner:
             self._tell_holes(examined, message)
         # What is kept with all the rest, and no search would have found, is no order message, and so none that is broken.
         wanted = not self._keep_all or examined.search(message.sender, message.opcode)(message.payload)
-        decoded = _meaning(examined.decoder, message) if wanted and examined.decoder is not None else None
+        decoded = meaning(examined.decoder, message) if wanted and examined.decoder is not None else None
         if decoded is None:
             if self._keep_all:
                 batch.add_message(self._row(examined, message, OTHER))

@@ -2,8 +2,9 @@
 
 A message is decoded as it was in the capture: per connection, in the order of wire times, with what the messages before it
 told. What no longer stands in it is taken from the tables: a key that is `[redacted]` says nothing, so a message's rows keep
-the account that they have, and new ones get that of the connection. A connection of a venue that is not known today (one of
-the user's own, say, that the settings no longer declare) stays as it is.
+the account that they have, and new ones get that of the connection. Where messages were lost, the losses say within which time
+that was, and no longer before which message: decoders forget what they remember before each that may be it. A connection of a
+venue that is not known today (one of the user's own, say, that the settings no longer declare) stays as it is.
 """
 
 from __future__ import annotations
@@ -16,10 +17,22 @@ from typing import Any, Final
 from sniffer import exchanges
 from sniffer.config import REDACTED, Settings, account_name, account_salt
 from sniffer.errors import StoreError, UsageError
-from sniffer.exchanges.base import ALIASES, INSTRUMENTS, LOGIN, OTHER, Bounded, ConnectionFacts, Decoded, Decoder, Venue
+from sniffer.examine import meaning
+from sniffer.exchanges.base import (
+    ALIASES,
+    INSTRUMENTS,
+    LOGIN,
+    OTHER,
+    Bounded,
+    ConnectionFacts,
+    Decoded,
+    Decoder,
+    Remembers,
+    Venue,
+)
 from sniffer.exchanges.own import use_own_venues
-from sniffer.model import OPCODE_CLOSE, OPCODE_NAMES, FillEvent, HttpHead, Loss, Message, MessageRow, OrderEvent
-from sniffer.store.rewrite import Conversation, Rewrite, Rewritten, Stored
+from sniffer.model import OPCODE_CLOSE, OPCODE_NAMES, FillEvent, HttpHead, Loss, Message, MessageRow, OrderEvent, Sender
+from sniffer.store.rewrite import Conversation, Hole, Rewrite, Rewritten, Stored
 from sniffer.store.store import Store
 
 _OPCODES: Final = {name: opcode for opcode, name in OPCODE_NAMES.items()}
@@ -80,7 +93,10 @@ def lines(done: Redecoded, db: str) -> Iterator[str]:
 class _Talk:
     """One connection, decoded anew."""
 
-    def __init__(self, stored: Conversation, venue: Venue | None, facts: ConnectionFacts) -> None:
+    def __init__(
+        self, stored: Conversation, venue: Venue | None, facts: ConnectionFacts, holes: dict[Sender, list[Hole]]
+    ) -> None:
+        """`holes`: what was lost of each sender, the earliest first."""
         self.stored = stored
         self.venue = venue
         self.facts = facts
@@ -88,6 +104,22 @@ class _Talk:
         self.guessed = stored.venue_guessed
         self.won = 0
         """Messages that no decoder had looked at."""
+        self._holes = {sender: found[::-1] for sender, found in holes.items()}
+        self._reached: dict[Sender, int] = {}  # `captured_at` of the latest message
+
+    def tell_hole(self, message: Message) -> None:
+        """Before a message that may be the first behind a hole: what a decoder remembers may have changed in it.
+
+        A hole lies between a message and the one before it, unless it ended before the one or began behind the other.
+        """
+        if not (holes := self._holes.get(message.sender)):
+            return
+        before = self._reached.get(message.sender, 0)
+        self._reached[message.sender] = message.captured_at
+        while holes and holes[-1].until < before:
+            holes.pop()
+        if holes and holes[-1].since <= message.captured_at and isinstance(self.decoder, Remembers):
+            self.decoder.hole(message.sender)
 
     def guess(self, message: Message) -> None:
         """See whether a message of a connection that names no venue is an order message of one."""
@@ -123,6 +155,7 @@ class _Capture:
         aliases: Bounded[str] = Bounded(ALIASES)
         instruments: Bounded[str] = Bounded(INSTRUMENTS)
         self._talks: dict[int, _Talk] = {}
+        holes = rewrite.holes(capture_id)
         for stored in rewrite.conversations(capture_id):
             venue = exchanges.venue_of(stored.host, stored.path, stored.server_port)
             known = venue or _by_name(stored.venue)
@@ -135,7 +168,7 @@ class _Capture:
                 stored.connection_id, stored.host, stored.path, stored.server_port,
                 stored.account, _names(name_of, stored.account), aliases, instruments,
             )  # fmt: skip
-            self._talks[stored.connection_id] = _Talk(stored, venue, facts)
+            self._talks[stored.connection_id] = _Talk(stored, venue, facts, holes.get(stored.connection_id, {}))
 
     def run(self) -> None:
         """Decode the capture's messages, in their order."""
@@ -167,13 +200,14 @@ class _Capture:
         message = _message(row)
         if talk.decoder is None:
             talk.recall(row.venue) if row.venue is not None else talk.guess(message)
+        talk.tell_hole(message)
         if talk.decoder is None or talk.venue is None:
             messages.append((row, batch))
             return
         talk.won += row.venue is None
         # As `Examiner` does; but of what was found once a redaction may have taken what is searched.
         wanted = row.kind != OTHER or talk.decoder.wanted(message.sender, message.opcode)(message.payload)
-        decoded = (talk.decoder.decode(message) if wanted else None) or Decoded(OTHER, [], [])
+        decoded = (meaning(talk.decoder, message) if wanted else None) or Decoded(OTHER, [], [])
         if decoded.kind == LOGIN:
             return
         messages.append((_redacted(row, talk.venue)._replace(venue=talk.venue.name, kind=decoded.kind), batch))

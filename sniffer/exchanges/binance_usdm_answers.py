@@ -7,6 +7,7 @@ user-data-streams/Event-Conditional-Order-Trade-Update.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from sniffer.exchanges.base import CANCEL, PLACE, RESPONSE, UPDATE, Decoded, Rows
@@ -62,6 +63,8 @@ FINISHED: Final = "FINISHED"
 FILLS: Final = frozenset(("TRADE", "CALCULATED"))
 """Execution types that are a fill; CALCULATED is a liquidation's."""
 NO_FILLS: Final = frozenset(("NEW", "CANCELED", "EXPIRED", "AMENDMENT", "REJECTED"))
+_CODE: Final = re.compile("-?[0-9]{1,9}")
+"""An error's code; a number, as text or not."""
 
 
 def conditional_status(raw: str | None, row: Row, quantity_key: str, executed_key: str) -> str | None:
@@ -319,7 +322,7 @@ class Answer:
             for order in asked:
                 self._rows.rejoined(order, request_id=self._request_id)
             return
-        number_of_code = int(code) if code.lstrip("-").isdigit() else 0
+        number_of_code = int(code) if _CODE.fullmatch(code) else 0
         unknown = server_failed or number_of_code in OUTCOME_UNKNOWN
         said: dict[str, Any] = {"request_id": self._request_id, "status_raw": code, "reason": reason}
         for order in asked:

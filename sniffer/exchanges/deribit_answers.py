@@ -208,7 +208,7 @@ class Told:
             for item in optional_objects(value, key):
                 side = item.get("direction") if key == "orders" else QUOTE_SIDES.get(str(item.get("side")))
                 place = (item.get("instrument_name"), side)
-                if type(place[0]) is str and place not in answers:
+                if type(place[0]) is str and not isinstance(side, (dict, list)) and place not in answers:
                     answers[place] = item
                 else:
                     others.append(item)

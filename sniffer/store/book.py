@@ -29,6 +29,7 @@ _SAME_REQUEST: Final = 1_000_000_000
 """Two sightings of a request with one id and at most 1 s (ns) between them are the same request, seen at two places."""
 _SAME_CLIENT_ID: Final = 64
 """How many orders that had one client id are looked at: some traders give every order the same."""
+_age: Final = attrgetter("first_at", "key")
 
 
 class Missing(NamedTuple):
@@ -58,8 +59,7 @@ class Book:
         self._closed: dict[int, Order] = {}  # the one closed first first
         self._by_order_id: dict[tuple[str, str], list[Order]] = {}
         self._by_client_id: dict[tuple[str, str], list[Order]] = {}  # by time of their first event
-        self._by_request: dict[tuple[int, str, int], Order] = {}
-        self._former: dict[int, str] = {}  # the client id before the latest amendment, under which a cancel may be under way
+        self._by_request: dict[tuple[int, str, int], Order] = {}  # whose place requests await their responses
 
     def __len__(self) -> int:
         return len(self._open) + len(self._closed)
@@ -158,9 +158,12 @@ class Book:
         if event.order_id is not None:
             order = _only(event, self._by_order_id.get((event.venue, event.order_id), ()))
         if event.kind == "response" and event.action == "place" and event.request_id is not None:
-            asked = self._by_request.pop((event.connection_id, event.request_id, event.item), None)
-            if asked is not None and _answers(event, asked):
-                order = self._joined(order, asked)
+            place = (event.connection_id, event.request_id, event.item)
+            asked = self._by_request.get(place)
+            if asked is not None and asked.key in self and _answers(event, asked):
+                del self._by_request[place]
+                order = self._joined(order, asked) or asked
+                order.answered = True
         if event.client_order_id is not None and (order is None or order.client_order_id is None):
             order = self._joined(order, self._by_client(event))
         return order
@@ -169,10 +172,14 @@ class Book:
         """One order where the venue's id found `order` and the trader's id found `asked`."""
         if order is None or asked is None or asked is order or asked.order_id is not None:
             return order if order is not None else asked
+        place = _request_of(asked)
+        awaited = place is not None and self._by_request.get(place) is asked
         self._remove(asked)
         self.changed.pop(asked.key, None)
         self.dropped.add(asked.key)
         absorb(order, asked)
+        if awaited and place is not None and place == _request_of(order):
+            self._by_request[place] = order
         if order.client_order_id is None and asked.client_order_id is not None:
             self._rename(order, asked.client_order_id)
         return order
@@ -223,27 +230,29 @@ class Book:
                 self._rename(order, client_id)
         if event.kind == "request" and event.action == "place" and event.request_id is not None:
             self._by_request[event.connection_id, event.request_id, event.item] = order
+            order.answered = False
 
     def _index(self, order: Order) -> None:
         if order.order_id is not None:
             self._by_order_id.setdefault((order.venue, order.order_id), []).append(order)
-        elif order.request_id is not None and order.request_item is not None:
-            self._by_request[order.connection_id, order.request_id, order.request_item] = order
-        if order.client_order_id is not None:
-            bucket = self._by_client_id.setdefault((order.venue, order.client_order_id), [])
-            bucket.append(order)
-            if len(bucket) > 1 and bucket[-2].first_at > order.first_at:
-                bucket.sort(key=attrgetter("first_at"))
+        if (place := _request_of(order)) is not None and not order.answered:
+            other = self._by_request.get(place)  # clients reuse request ids
+            if other is None or (other.requested_at or 0) <= (order.requested_at or 0):
+                self._by_request[place] = order
+        for name in (order.client_order_id, order.former_client_order_id):
+            if name is not None:
+                self._index_by_client_id(order, name)
 
     def _rename(self, order: Order, client_order_id: str) -> None:
-        _discard(self._by_client_id, (order.venue, self._former.pop(order.key, None)), order)
-        if order.client_order_id is not None:
-            self._former[order.key] = order.client_order_id
-        order.client_order_id = client_order_id
-        bucket = self._by_client_id.setdefault((order.venue, client_order_id), [])
+        _discard(self._by_client_id, (order.venue, order.former_client_order_id), order)
+        order.former_client_order_id, order.client_order_id = order.client_order_id, client_order_id
+        self._index_by_client_id(order, client_order_id)
+
+    def _index_by_client_id(self, order: Order, name: str) -> None:
+        bucket = self._by_client_id.setdefault((order.venue, name), [])
         bucket.append(order)
-        if len(bucket) > 1 and bucket[-2].first_at > order.first_at:
-            bucket.sort(key=attrgetter("first_at"))
+        if len(bucket) > 1 and _age(bucket[-2]) > _age(order):
+            bucket.sort(key=_age)
 
     def _forget(self, order: Order) -> None:
         self._remove(order)
@@ -255,11 +264,9 @@ class Book:
         self._closed.pop(order.key, None)
         _discard(self._by_order_id, (order.venue, order.order_id), order)
         _discard(self._by_client_id, (order.venue, order.client_order_id), order)
-        _discard(self._by_client_id, (order.venue, self._former.pop(order.key, None)), order)
-        if order.request_id is not None and order.request_item is not None:
-            place = (order.connection_id, order.request_id, order.request_item)
-            if self._by_request.get(place) is order:
-                del self._by_request[place]
+        _discard(self._by_client_id, (order.venue, order.former_client_order_id), order)
+        if (place := _request_of(order)) is not None and self._by_request.get(place) is order:
+            del self._by_request[place]
 
 
 def fits(event: OrderEvent, order: Order) -> bool:
@@ -285,6 +292,13 @@ def _only(event: OrderEvent, orders: Sequence[Order]) -> Order | None:
     if len(fitting) > 1:
         fitting = [order for order in fitting if (order.account, order.symbol) == (event.account, event.symbol)]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _request_of(order: Order) -> tuple[int, str, int] | None:
+    """What tells its place request from all others; None: none was seen, or it has no id."""
+    if order.request_id is None or order.request_item is None:
+        return None
+    return order.connection_id, order.request_id, order.request_item
 
 
 def _answers(event: OrderEvent, asked: Order) -> bool:

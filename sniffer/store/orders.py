@@ -83,6 +83,10 @@ class Order:
     state_position: int = -1
     resume_status: str | None = None
     """The status to go back to when a pending cancel is rejected."""
+    former_client_order_id: str | None = None
+    """The client id before the latest amendment, under which a cancel may be under way."""
+    answered: bool = False
+    """Whether the response to the place request has been seen."""
 
 
 row = attrgetter(*(field.name for field in fields(Order)))
@@ -239,7 +243,7 @@ def absorb(order: Order, request: Order) -> None:
     if request.requested_at is not None and (order.requested_at is None or request.requested_at < order.requested_at):
         order.requested_at = request.requested_at
         order.connection_id = request.connection_id
-        order.request_id, order.request_item = request.request_id, request.request_item
+        order.request_id, order.request_item, order.answered = request.request_id, request.request_item, request.answered
         order.strategy = request.strategy or order.strategy
     for name in ("account", "symbol", "strategy"):
         if getattr(order, name) is None:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from sniffer.model import FillEvent, Loss, MessageRow, OrderEvent
+from sniffer.model import FillEvent, Loss, MessageRow, OrderEvent, Sender
 from sniffer.store.history import make_views, sealed_rows
 from sniffer.store.interrupts import uninterrupted
 from sniffer.store.removal import fold_again, remove, touch
@@ -57,6 +57,13 @@ class Stored(NamedTuple):
     message: MessageRow
     batch: int
     account: str | None
+
+
+class Hole(NamedTuple):
+    """Where messages of one sender were lost, by wire time (ns): behind the last packet before it, and known at the latest."""
+
+    since: int
+    until: int
 
 
 class Changes(NamedTuple):
@@ -104,6 +111,29 @@ class Rewrite:
         columns = ", ".join(Conversation._fields)
         found = self._connection.execute(f"SELECT {columns} FROM main.connections WHERE capture_id = ?", [capture_id])
         return [Conversation(*values) for values in found.fetchall()]
+
+    @uninterrupted()
+    def holes(self, capture_id: str) -> dict[int, dict[Sender, list[Hole]]]:
+        """What was lost, by connection and sender, the earliest first; holes that may be one are one.
+
+        A loss that is of no bytes, or has no place in the stream, is none of messages: it says what was not verified, and which
+        damaged packets came to nothing.
+        """
+        found = self._connection.execute(
+            "SELECT connection_id, sender, epoch_ns(from_time), epoch_ns(to_time) FROM main.losses WHERE capture_id = ?"
+            " AND connection_id IS NOT NULL AND layer <> 'decoder' AND stream_offset IS NOT NULL AND bytes IS DISTINCT FROM 0"
+            " ORDER BY ALL",
+            [capture_id],
+        )
+        holes: dict[int, dict[Sender, list[Hole]]] = {}
+        while rows := found.fetchmany(_FETCH):
+            for connection_id, sender, since, until in rows:
+                known = holes.setdefault(connection_id, {}).setdefault(sender, [])
+                if known and since <= known[-1].until:
+                    known[-1] = Hole(known[-1].since, max(known[-1].until, until))
+                else:
+                    known.append(Hole(since, until))
+        return holes
 
     def messages(self, capture_id: str) -> Iterator[Stored]:
         """The messages of a capture, as they were decoded: by wire time, the client's first."""

@@ -14,13 +14,16 @@ import pytest
 
 from sniffer.config import REDACTED
 from sniffer.examine import Examiner
+from sniffer.exchanges import VENUES
 from sniffer.exchanges.base import Decoded
 from sniffer.exchanges.binance_spot import BinanceSpotDecoder
+from sniffer.exchanges.bitmex import BitmexDecoder
 from sniffer.model import (
     OPCODE_BINARY,
     OPCODE_CLOSE,
     OPCODE_HTTP,
     OPCODE_PING,
+    OPCODE_PONG,
     OPCODE_TEXT,
     Batch,
     HttpHead,
@@ -29,6 +32,7 @@ from sniffer.model import (
     WireMessage,
 )
 from sniffer.wire.connection import Connection, Delivery
+from tests.property.test_venues_property import MODULES, raw, registered
 
 KEY = "MadeUpKeyForThisTestOnly" + "a1" * 20
 SPOT = "stream.binance.com"
@@ -165,6 +169,29 @@ def test_all_messages_are_kept_when_asked_also_those_of_nobody() -> None:
         (2, "text", None, "other"), (2, "ping", None, "other"),
     ]  # fmt: skip
     assert examined.facts(connection("exchange.example", number=2))[4] == 2
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_decoded_does_not_depend_on_what_is_kept(module: str) -> None:
+    """Of control frames and of bytes, too: what no search would find is no order and no loss, whatever is in it."""
+    hosts = {venue.name: venue.hosts[0] for venue in VENUES}
+    fixtures = [(hosts[venue], raw(value)) for venue, _, value, call in registered(module)[0] if call is None]
+    fixtures += [(host, gzip.compress(payload)) for host, payload in fixtures] + [(fixtures[0][0], b"\x03\xe8")]
+    sides: tuple[Sender, ...] = ("client", "server")
+    seen = 0
+    for opcode in (OPCODE_TEXT, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING, OPCODE_PONG):
+        found = []
+        for keep_all in (False, True):
+            batch, examined = Batch(), examiner(keep_all=keep_all)
+            for number, (host, payload) in enumerate(fixtures):
+                for side in sides:
+                    said: Delivery = [(side, [message(payload, number + 1, opcode=opcode)])]
+                    examined.examine([(connection(host, None, number), said)], batch)
+            found.append((batch.order_events, batch.fill_events, batch.losses))
+        assert found[0] == found[1]
+        assert opcode < OPCODE_CLOSE or not any(found[0])
+        seen += len(batch.order_events)
+    assert seen
 
 
 def test_a_login_is_never_kept() -> None:
@@ -372,6 +399,22 @@ def test_a_decoder_that_fails_costs_its_message_alone(monkeypatch: pytest.Monkey
     assert [row.position for row in batch.order_events] == [0, 2]
     assert [(row.position, row.kind) for row in batch.messages] == [(0, "update"), (1, "other"), (2, "update")]
     assert [loss.reason for loss in batch.losses] == ["the decoder failed: KeyError"]
+
+
+def test_a_decoder_that_fails_may_have_taken_in_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = BitmexDecoder.decode
+
+    def failing(self: BitmexDecoder, message: Message) -> Decoded | None:
+        decoded = decode(self, message)
+        if message.position == 1:
+            raise KeyError("x")
+        return decoded
+
+    monkeypatch.setattr(BitmexDecoder, "decode", failing)
+    batch, told = Batch(), [row(symbol="SOLUSD", price=142.75, ordStatus="New"), row(price=150), row(cumQty=5)]
+    bitmex = connection("ws.bitmex.com", "/realtime")
+    examiner().examine([(bitmex, server(*[message(one, at, position=at) for at, one in enumerate(told)]))], batch)
+    assert [(event.position, event.symbol, event.price) for event in batch.order_events][1:] == [(2, None, None)]
 
 
 def test_a_login_of_nobody_is_not_kept() -> None:

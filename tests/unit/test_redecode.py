@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -14,17 +15,18 @@ import sniffer
 from sniffer import exchanges
 from sniffer.config import Settings
 from sniffer.errors import StoreError
-from sniffer.exchanges import declared
-from sniffer.model import Packet
+from sniffer.exchanges.base import ConnectionFacts, Decoded
+from sniffer.exchanges.bitmex import BitmexDecoder
+from sniffer.model import OPCODE_TEXT, Message, Packet, Sender
 from sniffer.pipeline import Pipeline
-from sniffer.redecode import Redecoded, redecode
+from sniffer.redecode import Redecoded, _Talk, redecode
 from sniffer.store import rewrite, sealed, store
-from sniffer.store.rewrite import Changes
+from sniffer.store.rewrite import Changes, Conversation, Hole
 from sniffer.store.store import Store
 from tests.command_line import ORDERS, PCAPS, run
 from tests.frames import frame, request, response
 from tests.loading import NEVER, Source, content, packets_of
-from tests.packets import MICROSECOND, SERVER, Flow
+from tests.packets import MICROSECOND, MILLISECOND, SERVER, Flow
 
 DOCS = Path(__file__).parents[2] / "docs" / "own-venue.md"
 TOY = re.findall(r"^```toml\n(.*?)^```$", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)[0]
@@ -121,6 +123,166 @@ def test_accounts_stay_though_their_keys_are_redacted(db: Path) -> None:
     assert rows(db, "SELECT DISTINCT account FROM order_events") == known
 
 
+def opened(host: str, target: str) -> Flow:
+    """A connection to a venue."""
+    flow = Flow(server=(SERVER[0], 443))
+    flow.open()
+    flow.data("client", request(target=target).replace(b"exchange.test:8080", host.encode()))
+    flow.data("server", response())
+    return flow
+
+
+def okx() -> Flow:
+    return opened("ws.okx.com", "/ws/v5/private")
+
+
+CANCEL = b'{"id":"1","op":"cancel-order","args":[{"instId":"BTC-USDT","ordId":"2510789768709120"}]}'
+
+
+@pytest.mark.parametrize("keep", ["orders", "all"])
+def test_what_no_search_would_have_found_stays_other(db: Path, keep: str) -> None:
+    """Control frames, whose bytes may be anything."""
+    flow = okx()
+    flow.data("client", frame(9, CANCEL, mask=MASK))
+    flow.data("server", frame(8, b"\x03\xe8"))
+    flow.close()
+    load(db, flow.packets(), keep=keep)
+    found = "SELECT opcode, kind, venue FROM messages WHERE opcode <> 'http' ORDER BY captured_at"
+    told = [("ping", "other", "okx"), ("close", "other", "okx")] if keep == "all" else []
+    for _ in range(2):
+        assert rows(db, found) == told
+        assert rows(db, "FROM losses UNION ALL BY NAME FROM order_events") == []
+        assert not again(db).rewritten
+
+
+def test_what_came_before_a_venue_was_guessed_stays_of_none(db: Path) -> None:
+    """A message of then may be one that the decoder would know, and no guess is made of."""
+    flow = Flow(server=(SERVER[0], 9001))
+    flow.open()
+    flow.data("client", request())
+    flow.data("server", response())
+    report = {
+        "e": "executionReport", "E": 1700000000123, "s": "EXMUSDT", "c": "mine-1", "S": "BUY", "o": "LIMIT", "f": "GTC",
+        "q": "2.50", "p": "0.10", "P": "0.00", "F": "0.00", "g": -1, "C": "", "x": "NEW", "X": "NEW", "r": "NONE", "i": 77,
+        "l": "0.00", "z": "0.00", "L": "0.00", "n": "0", "N": None, "T": 1700000000123, "t": -1, "I": 1, "w": True, "m": False,
+        "M": False, "O": 1700000000123, "Z": "0.00", "Y": "0.00", "Q": "0.00",
+    }  # fmt: skip
+    for said in ({"id": "1", "status": 400, "error": {"code": -2010, "msg": "no"}}, report, {"result": None, "id": 1}):
+        flow.data("server", frame(1, json.dumps(said).encode()))
+    flow.close()
+    load(db, flow.packets())
+    found = "SELECT sender, kind, venue FROM messages WHERE opcode = 'text' ORDER BY position"
+    told = [("server", "other", None), ("server", "update", "binance-spot"), ("server", "other", "binance-spot")]
+    assert rows(db, found) == told
+    unexamined = rows(db, "SELECT unexamined FROM connections")
+    assert not again(db).rewritten
+    assert rows(db, found) == told
+    assert rows(db, "SELECT unexamined FROM connections") == unexamined
+
+
+# --- what a hole changes ---
+
+
+def told(**fields: Any) -> bytes:
+    """An order of BitMEX; an update tells only what has changed."""
+    data = [{"orderID": "o-1", "timestamp": "2026-02-03T04:05:06.789Z"} | fields]
+    return frame(1, json.dumps({"table": "order", "action": "update", "data": data}).encode())
+
+
+FIRST: dict[str, Any] = {"symbol": "SOLUSD", "side": "Sell", "orderQty": 300, "price": 142.75, "ordType": "Limit"}
+
+
+def with_a_hole(*, handshake: bool = True) -> list[Packet]:
+    """An order; then, in a segment that is lost, another price; then what was filled of it."""
+    flow = opened("ws.bitmex.com", "/realtime")
+    begun = len(flow.sent)
+    flow.data("server", told(**FIRST, ordStatus="New"))
+    flow.time += MILLISECOND
+    flow.data("server", told(cumQty=100))
+    flow.time += MILLISECOND
+    lost = flow.data("server", told(price=150))
+    for filled in (200, 250, 260):
+        flow.time += MILLISECOND
+        flow.data("server", told(cumQty=filled))
+    flow.time += 1000 * MILLISECOND
+    for filled in (265, 270):
+        flow.data("server", told(cumQty=filled))
+    flow.close()
+    return [one.packet() for number, one in enumerate(flow.sent) if one not in lost and (handshake or number >= begun)]
+
+
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("handshake", [True, False])
+def test_no_order_is_completed_across_a_hole(db: Path, monkeypatch: pytest.MonkeyPatch, handshake: bool, small: bool) -> None:
+    if small:
+        small_files(monkeypatch)
+    load(db, with_a_hole(handshake=handshake), keep="orders")
+    filled = "SELECT filled_quantity::INT, price::DOUBLE, symbol FROM order_events ORDER BY position"
+    none = [(quantity, None, None) for quantity in (200, 250, 260, 265, 270)]
+    assert rows(db, filled)[-5:] == none
+    order = rows(db, "SELECT * EXCLUDE (average_price) FROM orders_all")
+    again(db)
+    assert rows(db, filled)[-5:] == none
+    assert rows(db, "SELECT * EXCLUDE (average_price) FROM orders_all") == order
+
+
+class _Forgetful:
+    """A decoder that says when it was told of a hole."""
+
+    account = None
+
+    def __init__(self) -> None:
+        self.holes: list[Sender] = []
+
+    def wanted(self, _sender: Sender, _opcode: int) -> Any:
+        raise AssertionError
+
+    def decode(self, _message: Message) -> Decoded | None:
+        raise AssertionError
+
+    def hole(self, sender: Sender) -> None:
+        self.holes.append(sender)
+
+
+@pytest.mark.parametrize(
+    ("holes", "forgets_before"),
+    [
+        ([], []),
+        ([Hole(10, 10)], [10, 20]),
+        ([Hole(11, 19)], [20]),
+        ([Hole(11, 11), Hole(13, 19)], [20]),
+        ([Hole(11, 35)], [20, 30, 40]),
+        ([Hole(20, 30)], [20, 30, 40]),
+        ([Hole(1, 2), Hole(31, 31), Hole(50, 60)], [10, 40]),
+    ],
+)
+def test_decoders_forget_before_each_message_that_may_be_behind_a_hole(holes: list[Hole], forgets_before: list[int]) -> None:
+    decoder = _Forgetful()
+    stored = Conversation(1, "capture", 443, None, None, None, False, None, 0)
+    talk = _Talk(stored, None, ConnectionFacts(), {"server": holes})
+    talk.decoder = decoder
+    forgot = []
+    senders: tuple[Sender, ...] = ("client", "server")
+    for at in (10, 20, 30, 40):
+        for sender in senders:
+            before = len(decoder.holes)
+            talk.tell_hole(Message(1, sender, at, at, at, OPCODE_TEXT, b"", None))
+            forgot += [(at, told) for told in decoder.holes[before:]]
+    assert forgot == [(at, "server") for at in forgets_before]
+
+
+def test_a_loss_that_is_of_no_message_is_no_hole(db: Path) -> None:
+    """That checksums were not verified is said of the whole connection."""
+    flow = opened("ws.bitmex.com", "/realtime")
+    flow.data("server", told(**FIRST, ordStatus="New"))
+    flow.data("server", told(cumQty=100))
+    flow.close()
+    load(db, [(*packet[:4], False) if number else packet for number, packet in enumerate(flow.packets())], keep="orders")
+    before = content(db)
+    assert not again(db).rewritten
+    assert content(db) == before
+
+
 # --- rows are won back ---
 
 
@@ -207,6 +369,32 @@ def test_a_capture_goes_on_after_it_was_decoded_anew(db: Path) -> None:
     assert rows(db, sql) == rows(exact, sql)
 
 
+def test_a_decoder_that_fails_costs_its_message_alone(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what it remembers is doubtful then."""
+    flow = opened("ws.bitmex.com", "/realtime")
+    flow.data("server", told(**FIRST, ordStatus="New"))
+    for filled in (100, 200, 300):
+        flow.data("server", told(cumQty=filled))
+    flow.close()
+    load(db, flow.packets(), keep="orders")
+    decode = BitmexDecoder.decode
+
+    def failing(self: BitmexDecoder, message: Message) -> Decoded | None:
+        if b'"cumQty": 200' in message.payload:
+            raise KeyError("x")
+        return decode(self, message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BitmexDecoder, "decode", failing)
+        again(db)
+    assert rows(db, "SELECT filled_quantity::INT, symbol FROM order_events ORDER BY position") == [
+        (None, "SOLUSD"), (100, "SOLUSD"), (300, None),
+    ]  # fmt: skip
+    assert rows(db, "SELECT layer, reason, messages FROM losses") == [("decoder", "the decoder failed: KeyError", 1)]
+    assert again(db).rewritten.tables["order_events"] == Changes(1, 0, 1)
+    assert rows(db, "SELECT count(*), count(symbol) FROM order_events") == [(4, 4)]
+
+
 # --- all or nothing ---
 
 
@@ -218,7 +406,7 @@ def test_a_failure_leaves_everything_as_it_was(db: Path, monkeypatch: pytest.Mon
     def fails(*_: object) -> None:
         raise RuntimeError("in the middle")
 
-    for owner, name in ((declared.DeclaredDecoder, "decode"), (rewrite, "fold_again")):
+    for owner, name in ((rewrite.Rewrite, "put"), (rewrite, "fold_again")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, fails)
             with pytest.raises(RuntimeError, match="in the middle"):

@@ -21,6 +21,7 @@ from pcaps.kit.tls import HANDSHAKE, TlsTalk, sealed_record
 from pcaps.kit.tls import record as tls_record
 from sniffer.exchanges import VENUES
 from sniffer.model import Sender
+from sniffer.store.store import Store
 from tests.command_line import Result, run
 
 MARK, CANARY = b"pLaNtEd", b"cAnArY"
@@ -165,7 +166,8 @@ def test_there_is_a_place_for_every_venue() -> None:
     ids=["plain", "TLS", "unknown hosts"],
 )
 def test_no_secret_is_written(known: bool, secured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sniffer.store.store.ROWS", 1)  # so that rows are sealed
+    monkeypatch.setattr("sniffer.replay.ChildStore", Store)  # here, where rows can be made to be sealed
+    monkeypatch.setattr("sniffer.store.store.ROWS", 1)
     planter = Planter()
     talks = traffic(planter, known=known, secured=secured)
     tls = [talk for talk in talks if isinstance(talk, TlsTalk)]

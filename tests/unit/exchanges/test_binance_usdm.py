@@ -244,6 +244,12 @@ def test_refusals_are_joined_to_their_requests() -> None:
     assert order(talk.server(refusal(-2011, 9))).action == "cancel"
 
 
+@pytest.mark.parametrize("code", ["--5", "²", "-", "-1_007", "9" * 5000])
+def test_a_code_that_is_no_number_is_one_that_is_not_known(code: str) -> None:
+    answer = {"id": "1", "status": 400, "error": {"code": code, "msg": "x"}}
+    assert "a refusal (0) of a request that was not seen" in problem(Talk("binance-usdm").server(answer))
+
+
 def test_algo_orders() -> None:
     talk = Talk("binance-usdm")
     row = order(talk.client(ask("algoOrder.place", **ALGO)))

@@ -184,6 +184,14 @@ def test_a_mass_quote_and_its_partial_refusal() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("side", [{"a": 1}, [1, [2]]])
+def test_a_quote_whose_side_is_no_word_is_a_problem(side: Any) -> None:
+    quoted = answer({"orders": [order(direction=side)], "trades": [], "errors": []})
+    talk = Talk("deribit")
+    talk.client(QUOTES)
+    assert not known(talk.server(quoted), "direction").orders
+
+
 @pytest.mark.parametrize("method", ["sell_at_dawn", "cancel_all_by_moon", "edit_twice", "mass_quote_v2"])
 def test_an_order_method_that_is_not_known_is_a_problem(method: str) -> None:
     assert known(Talk("deribit").client(ask(method, order_id="1")), "not known").orders == []

@@ -11,7 +11,7 @@ import pytest
 from sniffer.model import OrderEvent
 from sniffer.store import book as book_module
 from sniffer.store.book import Book
-from sniffer.store.orders import Order
+from sniffer.store.orders import Order, row
 from tests.unit.store.builders import MS, T0, event, request, response
 
 D = Decimal
@@ -237,6 +237,56 @@ def test_a_cancel_under_the_name_before_an_amendment() -> None:
     assert [order.client_order_id for order in fold(PLACE, ACK, renamed, again)] == ["c2", "c"]
 
 
+def admitted_anew(book: Book) -> Book:
+    """What a restart makes of a book: its orders, as the tables keep them."""
+    orders = sorted(book.changed.values(), key=lambda order: order.updated_at)
+    again = Book(book.next_key)
+    for order in orders:
+        again.admit(Order(*row(order)))
+    again.changed |= {order.key: order for order in (*again._open.values(), *again._closed.values())}
+    return again
+
+
+AUTO = update(1, "NEW", client_order_id=None)
+RENAMED = update(2, "NEW", "0", client_order_id="c2")
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([PLACE, ACK, RENAMED, request(3, "cancel", client_order_id="c")], id="a former name"),
+        pytest.param(
+            [PLACE, ACK, RENAMED, update(3, "CANCELED", client_order_id="c2"), PLACE._replace(captured_at=T0 + 9 * MS)],
+            id="a former name that is used again",
+        ),
+        pytest.param(
+            [PLACE, update(1, "NEW"), response(2, request_id="r0", reason="Too many requests.")],
+            id="an answer without ids behind the update",
+        ),
+        pytest.param([PLACE, AUTO, update(2, "NEW"), response(3, request_id="r0")], id="and behind two orders that were one"),
+        pytest.param(
+            [PLACE, ACK, response(2, request_id="r0", status="REJECTED", reason="no")], id="a second answer, of another request"
+        ),
+    ],
+)
+def test_orders_are_the_same_with_a_restart_behind_each_event(events: list[OrderEvent]) -> None:
+    whole, restarted = Book(1), Book(1)
+    for one_event in events:
+        whole.fold([one_event], {})
+        restarted = admitted_anew(restarted)
+        restarted.fold([one_event], {})
+        for key in restarted.dropped:
+            restarted.changed.pop(key, None)
+    assert [row(order) for _, order in sorted(restarted.changed.items())] == [
+        row(order) for _, order in sorted(whole.changed.items())
+    ]
+
+
+def test_an_answer_without_ids_is_that_of_the_request_though_an_update_came_first() -> None:
+    order = one(PLACE, AUTO, update(2, "NEW"), response(3, request_id="r0"))
+    assert (order.order_id, order.client_order_id, order.status) == ("7", "c", "NEW")
+
+
 def test_names_that_are_gone_are_forgotten() -> None:
     book = Book(1)
     names = [update(2 + n, "NEW", "0", client_order_id=f"c{n % 3}") for n in range(20)]
@@ -245,7 +295,7 @@ def test_names_that_are_gone_are_forgotten() -> None:
     book.fold([update(40, "CANCELED", client_order_id="c1")], {})
     book.leave(T0 + 60_000 * MS)
     assert not book._by_client_id
-    assert not book._former
+    assert not book._by_request
 
 
 def test_rejected_place() -> None:

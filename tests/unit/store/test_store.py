@@ -542,6 +542,20 @@ def test_orders_go_on_over_appends_and_runs(db: Path) -> None:
     assert rows(db, f"SELECT {found} FROM orders") == [("7", "c", "maker", "NEW", Decimal(10), 10.0, T0, T0 + MS)]
 
 
+def test_a_cancel_under_the_name_before_an_amendment_finds_its_order_in_the_next_run(db: Path) -> None:
+    named = {"order_id": "1", "status": "NEW"}
+    events = [
+        request(0, client_order_id="a"), response(1, client_order_id="a", request_id="r0", **named),
+        event(100, client_order_id="b", **named), request(200, "cancel", client_order_id="a"),
+    ]  # fmt: skip
+    for number, one in enumerate(events, 1):
+        with Store(db) as store:
+            store.append(batch(one, connection(), of=capture(packets=number)), position(number))
+    assert rows(db, "SELECT client_order_id, status, epoch_ns(updated_at) FROM orders_all") == [
+        ("b", "PENDING_CANCEL", T0 + 200 * MS)
+    ]
+
+
 def test_orders_are_of_the_last_day_of_the_data_or_open(db: Path) -> None:
     day = 24 * 3600 * 1000
     old = [event(0, order_id="open", status="NEW"), event(0, order_id="old", status="FILLED")]
