@@ -18,8 +18,7 @@ account       whose orders: a salted hash of the API key or listen key seen, els
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing's takes 7 ms, in which Ctrl-C would be a traceback: see `sniffer.__main__`
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -5,12 +5,13 @@ Exit codes: 0 done; 1 the work failed; 2 the call is wrong; 130 ended by Ctrl-C.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -38,38 +39,83 @@ app = typer.Typer(
 )
 
 
+class _Output(io.FileIO):
+    """Standard output, of which each error says that it is its own."""
+
+    def write(self, data: Any, /) -> int:
+        """See `io.FileIO`."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise SnifferError(f"standard output: {error.strerror}") from None
+
+
 def main() -> NoReturn:
-    """Entry point: runs a command and turns every error into one line and an exit code."""
-    keep_freed_memory()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a letter that the terminal's encoding lacks is no error
+    """Runs a command and turns every error into one line and an exit code."""
     try:
+        keep_freed_memory()
+        _prepare_streams()
         code = app(prog_name="sniffer", standalone_mode=False)
-        sys.stdout.flush()  # a pipe that is closed by now has to be noticed here, not when Python ends
+        sys.stdout.flush()  # what cannot be written has to be noticed here, not when Python ends
     except SnifferError as error:
         _fail(str(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
+        _end(INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        _end(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}; name another, or let this user use it", 1)
     except Exception as error:
         # typer's own complaints about options and arguments know how to say themselves
         text = getattr(error, "format_message", None)
         if text is None:
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
-            print(text())
-            sys.exit(2)
+            with contextlib.suppress(SnifferError):  # of standard output; the call was wrong before
+                print(text())
+            _end(2)
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "sniffer"
         _fail(f"{text().removesuffix('.')}; see `{command} --help`", 2)
-    sys.exit(code if isinstance(code, int) else 0)
+    _end(code if isinstance(code, int) else 0)
+
+
+def _prepare_streams() -> None:
+    """See that the standard streams are there, escape what their encoding lacks, and name errors of the output."""
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: no file of ours shall get its number, and what is written to the output be an error
+            os.open(os.devnull, flags)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    out = sys.stdout or os.fdopen(1, "w", closefd=False)
+    if isinstance(out, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
+        raw = _Output(1, "w", closefd=False)
+        through = out.write_through
+        buffer = raw if through else io.BufferedWriter(raw)
+        sys.stdout = io.TextIOWrapper(buffer, out.encoding, line_buffering=out.line_buffering, write_through=through)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(text: str, code: int) -> NoReturn:
     _say(text)
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End with this exit code, even if what is left of the output cannot be written: Python would say so, and take another."""
+    try:
+        sys.stdout.flush()
+    except (SnifferError, OSError):
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 
@@ -154,7 +200,7 @@ def query(
     """Run a read-only query.
 
     It sees the tables captures, connections, messages, order_events, fill_events and losses, and the views orders,
-    orders_all, fills and candles(INTERVAL ...).
+    orders_all, fills, completeness and candles(INTERVAL ...).
     """
     from sniffer.store import read
     from sniffer.table import FORMATS, print_rows
@@ -213,7 +259,7 @@ def losses(
     epilog="\b\nExamples:\n  sniffer export copy.duckdb\n  sniffer export fills.csv\n  sniffer export backup/",
 )
 def export(
-    target: Annotated[Path, typer.Argument(metavar="TARGET", hidden=True)],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", hidden=True, readable=False)],
     db: Db = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
     config: Config = None,
@@ -237,7 +283,7 @@ def export(
 )
 def export_capture(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write (pcapng).", metavar="FILE")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write (pcapng).", metavar="FILE", readable=False)],
     keylog: KeyLogs = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     config: Config = None,
@@ -355,14 +401,20 @@ def execute(
     command: Annotated[list[str], typer.Argument(metavar="[--] COMMAND...", hidden=True)],
     keylog_dir: Annotated[
         Path | None,
-        typer.Option("--keylog-dir", help="Where its key log is made [/run/sniffer/keys].", metavar="FOLDER"),
+        typer.Option(
+            "--keylog-dir",
+            help="Where its key log is made [/run/sniffer/keys], whatever SSLKEYLOGFILE says.",
+            metavar="FOLDER",
+            readable=False,
+        ),
     ] = None,
     config: Config = None,
 ) -> None:
     """Start a strategy so that its TLS traffic can be read.
 
     Makes a key log file for it, says where in SSLKEYLOGFILE, and becomes COMMAND: process, signals and exit code are the
-    command's. Where the file cannot be made, the command starts all the same, without the variable. It takes no database.
+    command's. Where the variable is set already, that file is made. Where the file cannot be made, the command starts all the
+    same, without the variable. It takes no database.
     """
     from sniffer.execute import WITHOUT, run_command, start
 
@@ -371,7 +423,7 @@ def execute(
     except SnifferError as error:
         _say(f"{error}; {WITHOUT}")
         start(command)
-    run_command(command, folder, _say)
+    run_command(command, folder, _say, option=keylog_dir is not None)
 
 
 @app.command(

@@ -25,7 +25,8 @@ def record(
     port: Ports = None,
     keylog: KeyLogs = None,
     journal: Annotated[
-        Path | None, typer.Option("--journal", help="Where captured packets go first [DB.journal].", metavar="FOLDER")
+        Path | None,
+        typer.Option("--journal", help="Where captured packets go first [DB.journal].", metavar="FOLDER", readable=False),
     ] = None,
     journal_max_bytes: Annotated[
         int | None,
@@ -87,7 +88,7 @@ def record(
 def status(
     db: Db = None,
     journal: Annotated[
-        Path | None, typer.Option("--journal", help="The recording's journal [DB.journal].", metavar="FOLDER")
+        Path | None, typer.Option("--journal", help="The recording's journal [DB.journal].", metavar="FOLDER", readable=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As a JSON object, times in nanoseconds.")] = False,
     config: Config = None,
@@ -118,7 +119,8 @@ def service(
     port: Ports = None,
     keylog: KeyLogs = None,
     journal: Annotated[
-        Path | None, typer.Option("--journal", help="Where captured packets go first [DB.journal].", metavar="FOLDER")
+        Path | None,
+        typer.Option("--journal", help="Where captured packets go first [DB.journal].", metavar="FOLDER", readable=False),
     ] = None,
     metrics_port: Annotated[
         int | None, typer.Option("--metrics-port", help="Serve Prometheus metrics on this port of loopback.", metavar="PORT")

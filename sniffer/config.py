@@ -142,7 +142,8 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if named:
-            raise UsageError(f"{file}: no such settings file; leave --config out to use the defaults") from None
+            way_out = "leave --config out" if path else "it is named by SNIFFER_CONFIG; unset that"
+            raise UsageError(f"{file}: no such settings file; {way_out} to use the defaults") from None
     except OSError as error:
         raise UsageError(f"{file}: cannot read the settings: {error.strerror}; name another file with --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -28,12 +28,16 @@ WITHOUT: Final = "the command starts without a key log, so its TLS traffic will 
 _MODE: Final = 0o640
 
 
-def run_command(command: Sequence[str], folder: Path, say: Callable[[str], None]) -> NoReturn:
+def run_command(command: Sequence[str], folder: Path, say: Callable[[str], None], *, option: bool = False) -> NoReturn:
     """Become `command`, with a key log in `folder`, or where SSLKEYLOGFILE says already; `say` warns where that fails.
 
+    `option`: the folder was named in this very call, and the variable, which is inherited, gives way to it.
     Raises `CommandError` if there is no such command, or it cannot be run.
     """
     named = os.environ.pop(VARIABLE, None)
+    if named and option:
+        say(f"{VARIABLE}={named}, which is set already, is not used: --keylog-dir says where the key log is")
+        named = None
     try:
         file = (Path(named) if named else folder / file_name(command)).absolute()  # the strategy may change its folder
         prepare(file)

@@ -54,6 +54,10 @@ def export_capture(
     Raises `CaptureError` for what is no capture, or cannot be written, and `UsageError` for a target that is there, unless
     `force` says that it may be replaced. What a damaged capture holds before the damage is written.
     """
+    if str(target) == STANDARD_INPUT:
+        raise UsageError("--output -: secrets are not written to standard output; name a file")
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{target}: is there, and is not a file that could be replaced; name another")
     if not force and target.exists():
         raise UsageError(f"{target}: is there already; name another file, or replace it with --force")
     if STANDARD_INPUT in names:

@@ -67,17 +67,21 @@ def report(path: Path, since: int | None, until: int | None, *, as_json: bool) -
     if found.complete:
         yield f"complete: {found.connections:,} connections, nothing is missing"
         return
-    whose = {one.connection_id for one in found.missing}
+    whose = [one.connection_id for one in found.missing if one.connection_id is not None]
+    apart = len(found.missing) - len(whose)
+    where = [f"{_losses(len(whose))} in {len(set(whose)):,} of {found.connections:,} connections"] if whose else []
+    where += [f"{_losses(apart)} of no connection"] if apart else []
     unknown = " at least" if any(one.bytes is None for one in found.missing) else ""
-    yield (
-        f"not complete: {len(found.missing):,} losses in {len(whose):,} of {found.connections:,} connections,"
-        f"{unknown} {sum(one.bytes or 0 for one in found.missing):,} bytes"
-    )
+    yield f"not complete: {' and '.join(where)},{unknown} {sum(one.bytes or 0 for one in found.missing):,} bytes"
     yield ""
     yield from table(Missing._fields[1:], ["VARCHAR"] * 12, [_row(one)[1:] for one in found.missing])
     yield ""
     yield "ask the exchange's REST API for the orders and trades of:"
     yield from table(Window._fields, ["VARCHAR"] * 5, [_row(one) for one in found.windows])
+
+
+def _losses(count: int) -> str:
+    return f"{count:,} loss{'' if count == 1 else 'es'}"
 
 
 def _as_json(found: Completeness) -> dict[str, Any]:

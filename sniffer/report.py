@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import shlex
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
+from sniffer.config import load_settings
+from sniffer.errors import UsageError
 from sniffer.summary import Summary
 from sniffer.table import visible
 
@@ -15,7 +20,7 @@ _LISTED: Final = 8
 
 def summary_lines(summary: Summary, db: str) -> Iterator[str]:
     """A run, for the user: what was stored, what could not be read, and which traffic nobody looked at."""
-    name, db = visible(summary.name), visible(db)
+    ask, name, db = query_call("SELECT * FROM losses", db), visible(summary.name), visible(db)
     if summary.already_loaded and summary.already_loaded >= summary.packets:
         yield f"{name}: already in {db} ({summary.packets:,} packets); nothing changed (--replace loads it anew)"
         return
@@ -31,12 +36,20 @@ def summary_lines(summary: Summary, db: str) -> Iterator[str]:
         for (layer, reason), count in summary.losses.most_common()
     )
     if summary.lost_bytes:
-        yield f"  {_many(summary.lost_bytes, 'byte')} lost in all; `sniffer query 'SELECT * FROM losses'` says where"
+        yield f"  {_many(summary.lost_bytes, 'byte')} lost in all; `{ask}` says where"
     yield from _listed(unexamined(where, count) for where, count in summary.unexamined.most_common())
     yield from _listed(
         f"not readable: {visible(where)}" + (f" ({_many(count, 'connection')})" if count > 1 else "")
         for where, count in summary.unreadable.most_common()
     )
+
+
+def query_call(sql: str, db: str) -> str:
+    """The call that asks this database, for a shell; it is named where `sniffer query` would ask another."""
+    with contextlib.suppress(UsageError):
+        if load_settings().db.absolute() == Path(db).absolute():
+            return f"sniffer query {shlex.quote(sql)}"
+    return visible(f"sniffer query --db {shlex.quote(db)} {shlex.quote(sql)}")
 
 
 def _many(count: int, what: str) -> str:

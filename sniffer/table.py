@@ -21,6 +21,8 @@ NULL: Final = "NULL"
 """What a table shows where there is no value, so that it is not taken for an empty text."""
 _INTEGERS: Final = tuple(f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE"))
 _NUMBERS: Final = frozenset((*_INTEGERS, "INTEGER", "UINTEGER", "DECIMAL", "FLOAT", "DOUBLE"))
+_NO_EXPONENT: Final = (1e-9, 1e21)
+"""Floats between these are written out."""
 _GAP: Final = "  "
 _FOLDED: Final = 24
 """A column of text is folded to fit a terminal, but not below so many characters: then each row becomes a block of lines."""
@@ -29,7 +31,7 @@ _FOLDED: Final = 24
 def print_rows(names: Sequence[str], types: Sequence[str], rows: Sequence[Sequence[Any]], form: str) -> None:
     """Rows to standard output, as one of `FORMATS`. `types` are DuckDB's names of the columns' types.
 
-    Decimals are exact, and times are ISO 8601, in every form. A table is fitted to the terminal, and as wide as it wants to be
+    Numbers are exact, and times are ISO 8601, in every form. A table is fitted to the terminal, and as wide as it wants to be
     elsewhere.
     """
     if form == "json":
@@ -52,18 +54,20 @@ def print_rows(names: Sequence[str], types: Sequence[str], rows: Sequence[Sequen
 
 
 def plain(value: Any) -> str:
-    """A value as text: exact decimals without an exponent or trailing zeros, times in ISO 8601; nothing for None."""
+    """A value as text: numbers with every digit and without trailing zeros, times in ISO 8601; nothing for None."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
+    if isinstance(value, float):
+        if not _NO_EXPONENT[0] <= abs(value) < _NO_EXPONENT[1]:
+            return str(value).removesuffix(".0")
+        value = Decimal(str(value))  # which has the digits that say this number and no other
     if isinstance(value, Decimal):
         text = f"{value:f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{value:.12g}"
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, bytes):

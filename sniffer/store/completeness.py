@@ -45,6 +45,7 @@ class Completeness(NamedTuple):
     recorded: list[tuple[int, int]]
     """(from, to) of the captures in it, in ns: outside of these nothing was seen."""
     connections: int
+    """Those that lived then, or of which something is missing then: a loss may be known after its connection's end."""
     missing: list[Missing]
     windows: list[Window]
 
@@ -66,11 +67,6 @@ def completeness(path: str | Path, start: int | None = None, end: int | None = N
             " WHERE epoch_ns(started_at) <= $until AND epoch_ns(ended_at) >= $since ORDER BY ALL",
             {"since": since, "until": until},
         ).fetchall()
-        connections = connection.execute(
-            "SELECT count(*) FROM connections LEFT JOIN captures USING (capture_id)"
-            " WHERE epoch_ns(opened_at) <= $until AND epoch_ns(coalesce(closed_at, ended_at, opened_at)) >= $since",
-            {"since": since, "until": until},
-        ).fetchall()[0][0]
         rows: list[tuple[Any, ...]] = connection.execute(
             "SELECT losses.capture_id, losses.connection_id, venue, host, strategy, account, sender,"
             " epoch_ns(from_time), epoch_ns(to_time), bytes, losses.messages, layer, reason"
@@ -81,7 +77,13 @@ def completeness(path: str | Path, start: int | None = None, end: int | None = N
             " ORDER BY coalesce(from_time, to_time), losses.connection_id, sender, stream_offset",
             {"since": since, "until": until},
         ).fetchall()
-    missing = [Missing(*row) for row in rows]
+        missing = [Missing(*row) for row in rows]
+        connections = connection.execute(
+            "SELECT count(*) FROM connections LEFT JOIN captures USING (capture_id)"
+            " WHERE connection_id IN (SELECT unnest($lost))"
+            " OR epoch_ns(opened_at) <= $until AND epoch_ns(coalesce(closed_at, ended_at, opened_at)) >= $since",
+            {"since": since, "until": until, "lost": list({one.connection_id for one in missing})},
+        ).fetchall()[0][0]
     return Completeness(recorded, connections, missing, windows(missing, recorded))
 
 

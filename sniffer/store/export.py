@@ -33,22 +33,24 @@ def export(path: str | Path, target: str | Path, *, force: bool = False) -> list
     - any other `x.parquet`, `x.csv`: one file a table, `x.messages.parquet`, `x.orders.parquet`, ...
     - a folder, or a name without suffix: the same as Parquet files in that folder, which is made.
 
-    What exists is not overwritten without `force`. Each file is written under another name and then renamed.
+    What exists is not overwritten without `force`. Each file is written under another name and then renamed. Nobody may read
+    what is made who may not read the database.
     Raises `UsageError` for the target, `StoreError` for the database or the disk.
     """
     path, target = Path(path).resolve(), Path(target).resolve()
     with connect(path) as connection, errors(target):
+        source = path.stat()
         if target.suffix in (".duckdb", ".db") and not target.is_dir():
             if target == path:
                 raise UsageError(f"{target}: is the database itself; name another file")
             _check_free([target], force)
-            with _written(target) as partial:
+            with _written(target, source) as partial:
                 _native(connection, path, partial)
             return [target]
         files = _targets(target)
         _check_free(list(files), force)
         for file, view in files.items():
-            with _written(file) as partial:
+            with _written(file, source) as partial:
                 try:
                     connection.execute(f"COPY (FROM main.{view}) TO {quoted(str(partial))} ({_FORMATS[file.suffix]})")
                 except duckdb.Error as error:
@@ -57,6 +59,8 @@ def export(path: str | Path, target: str | Path, *, force: bool = False) -> list
 
 
 def _targets(target: Path) -> dict[Path, str]:
+    if not target.suffix and target.exists() and not target.is_dir():
+        raise UsageError(f"{target}: is no folder, as a name without suffix is; name one, or a .duckdb, .parquet or .csv file")
     if target.is_dir() or not target.suffix:
         return {target / f"{name}.parquet": view for name, view in _FILES.items()}
     if target.suffix not in _FORMATS:
@@ -68,6 +72,8 @@ def _targets(target: Path) -> dict[Path, str]:
 
 def _check_free(files: list[Path], force: bool) -> None:
     taken = [file for file in files if file.exists()]
+    if odd := [file for file in taken if not file.is_file()]:
+        raise UsageError(f"{odd[0]}: is there, and is not a file that could be replaced; name another")
     if taken and not force:
         raise UsageError(f"{taken[0]}: exists; --force overwrites it")
 
@@ -102,12 +108,19 @@ def _native(connection: duckdb.DuckDBPyConnection, path: Path, target: Path) -> 
 
 
 @contextlib.contextmanager
-def _written(target: Path) -> Iterator[Path]:
-    """A name to write to beside `target`, which takes its place if nothing goes wrong, and else leaves nothing behind."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
+def _written(target: Path, source: os.stat_result) -> Iterator[Path]:
+    """A name to write to beside `target`, which takes its place if nothing goes wrong, and else leaves nothing behind.
+
+    `source`: of the database, whose readers may read it too.
+    """
+    shared = source.st_mode & 0o044
+    target.parent.mkdir(mode=0o700 | shared | shared >> 2, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:  # which is for nobody else
         partial = Path(folder) / target.name
         yield partial
         with partial.open("rb") as written:
+            made = os.fstat(written.fileno())
+            allowed = 0o600 | (shared if made.st_gid == source.st_gid else shared & 0o004)
+            os.fchmod(written.fileno(), made.st_mode & allowed)
             os.fsync(written.fileno())
         partial.rename(target)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import duckdb
 
 from sniffer.errors import NotOurDatabase, StoreError, UsageError
+from sniffer.store.place import check_place
 from sniffer.store.schema import check_ours, sealed_folder
 
 _PATIENCE: Final = 1.0
@@ -16,10 +19,22 @@ _PATIENCE: Final = 1.0
 _RETRY: Final = 0.05
 _RESERVED: Final = ("memory", "system", "temp", "main", "_sniffer")
 """Names that are no good for a catalogue: DuckDB's own, and our schema's."""
+_FETCHED: Final = {
+    "timestamp_ns": "strftime({}, '%Y-%m-%dT%H:%M:%S.%n')",  # Python's times have microseconds
+    "time_ns": "{}::VARCHAR",
+    "interval": "{}::VARCHAR",  # Python's has no months, and begins a negative one with a day too many
+    "timestamptz_ns": "{}::VARCHAR",
+    "timestamp with time zone": "{}::VARCHAR",  # DuckDB's client takes another package for it
+    "time with time zone": "{}::VARCHAR",
+    "float": "{}::VARCHAR::DOUBLE",  # 0.1, not the sixteen digits of the double that is the same
+}
+"""How types are fetched that Python does not have."""
+_NESTED: Final = ("list", "array", "struct", "tuple", "map", "union")
+_parsed: Final = json.JSONDecoder(parse_float=Decimal).decode  # every digit
 
 
 class Result(NamedTuple):
-    """What a query gave. Values of type TIMESTAMP_NS are ISO 8601 text with nanoseconds: Python's `datetime` has none."""
+    """What a query gave. Of what Python does not have, values are text: times with nanoseconds (ISO 8601), intervals."""
 
     columns: list[str]
     types: list[str]
@@ -36,8 +51,7 @@ def connect(path: str | Path = "orders.duckdb") -> duckdb.DuckDBPyConnection:
     Raises `StoreError` if the file is missing or someone has it open for writing, `NotOurDatabase` if it is no sniffer's.
     """
     path = Path(path).resolve()
-    if path.is_dir():
-        raise StoreError(f"{path}: is a folder; --db names a file")
+    check_place(path)
     if not path.exists():
         raise StoreError(f"{path}: no such database; `sniffer replay` or `sniffer record` makes it, --db names another")
     connection = duckdb.connect(":memory:")
@@ -79,10 +93,13 @@ def query(path: str | Path, sql: str) -> Result:
         if relation is None:
             return Result([], [], [])
         names, types = relation.columns, [str(kind) for kind in relation.types]
-        shown = [_shown(f"#{i}", kind) for i, kind in enumerate(types, 1)]
+        shown = [_shown(f"#{i}", kind) for i, kind in enumerate(relation.types, 1)]
         if any(text != f"#{i}" for i, text in enumerate(shown, 1)):
             relation = relation.project(", ".join(shown))
-        return Result([*names], types, relation.fetchall())
+        rows = relation.fetchall()
+        for at in [at for at, text in enumerate(shown) if text.startswith("to_json")]:
+            rows = [(*row[:at], None if row[at] is None else _parsed(row[at]), *row[at + 1 :]) for row in rows]
+        return Result([*names], types, rows)
     except duckdb.Error as error:
         raise StoreError(f"query: {_first_lines(error)}") from None
     finally:
@@ -94,7 +111,8 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> Non
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+            # The type, as DuckDB would fetch a reader for another program's file.
+            connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY, TYPE duckdb)")
             return
         except duckdb.Error as error:
             text = str(error)
@@ -117,11 +135,19 @@ def _check_place(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         )
 
 
-def _shown(column: str, kind: str) -> str:
-    """How a column is fetched: DuckDB's client cuts nanoseconds off, and takes another package for times with a zone."""
-    if kind == "TIMESTAMP_NS":
-        return f"strftime({column}, '%Y-%m-%dT%H:%M:%S.%n')"
-    return f"{column}::VARCHAR" if "TIME ZONE" in kind else column
+def _shown(column: str, kind: Any) -> str:
+    """SQL for how a column of a DuckDB type is fetched: as it is; what `_FETCHED` names as text; what holds such, as JSON."""
+    if kind.id in _FETCHED:
+        return _FETCHED[kind.id].format(column)
+    return f"to_json({column})" if _holds_fetched(kind) else column
+
+
+def _holds_fetched(kind: Any) -> bool:
+    """Whether a list, struct, map or union has anywhere inside what Python does not have."""
+    if kind.id not in _NESTED:
+        return False
+    inside = [child for _, child in kind.children if hasattr(child, "id")]  # an array's size is none
+    return any((child.id in _FETCHED and child.id != "float") or _holds_fetched(child) for child in inside)
 
 
 def _first_lines(error: Exception) -> str:

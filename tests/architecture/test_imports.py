@@ -40,7 +40,7 @@ LAYERS = [
         "sniffer.follow",
         "sniffer.table",
     },
-    {"sniffer.cli", "sniffer.cli_live", "sniffer.cli_options"},
+    {"sniffer.__main__", "sniffer.cli", "sniffer.cli_live", "sniffer.cli_options"},
 ]
 """From the ground up: a module may import what stands below it or beside it, but for the four of the second layer."""
 

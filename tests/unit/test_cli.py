@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,10 @@ def test_version() -> None:
         ("replay --port 0 x", "--port: 0", "1 to 65535"),
         ("replay --port x y", "--port", "integer"),
         ("replay --keep some x", "--keep: 'some'", "orders or all"),
+        ("replay ''", "FILE: an empty text", "sniffer replay --help"),
+        ("export-capture '' -o x", "FILE: an empty text", "sniffer export-capture --help"),
+        ("record -i ''", "--interface: an empty text", "sniffer record --help"),
+        ("doctor -i ''", "--interface: an empty text", "sniffer doctor --help"),
         ("replay - -", "-: named 2 times", "once"),
         ("replay --config /nope.toml x", "/nope.toml", "--config"),
         ("query", "SQL", "sniffer query --help"),
@@ -100,7 +105,7 @@ def test_version() -> None:
     ],
 )
 def test_a_wrong_call(call: str, named: str, way_out: str) -> None:
-    result = run(*call.split())
+    result = run(*shlex.split(call))
     assert (result.code, result.out) == (2, "")
     assert named in result.error
     assert way_out in result.error

@@ -162,7 +162,9 @@ def test_a_named_file_must_be_there_and_readable(tmp_path: Path, monkeypatch: py
     with pytest.raises(UsageError, match="Is a directory; name another file with --config"):
         load_settings(tmp_path)
     monkeypatch.setenv("SNIFFER_CONFIG", str(tmp_path / "nope.toml"))
-    with pytest.raises(UsageError, match=r"nope\.toml: no such settings file"):
+    with pytest.raises(
+        UsageError, match=r"nope\.toml: no such settings file; it is named by SNIFFER_CONFIG; unset that to use the defaults"
+    ):
         load_settings()
 
 

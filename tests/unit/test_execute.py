@@ -77,11 +77,21 @@ def test_a_file_that_the_environment_names_is_taken(folder: Path, monkeypatch: p
     """It is made like others; one that is there keeps its group, and is closed to everybody else."""
     named = folder / "mine.keys"
     monkeypatch.setenv("SSLKEYLOGFILE", str(named))
-    assert run("--keylog-dir", "/nowhere", *SHOW).out.split()[1] == str(named)
+    assert run(*SHOW).out.split()[1] == str(named)
     assert mode(named) == 0o640
     named.chmod(0o666)
-    assert run("--keylog-dir", "/nowhere", *SHOW).err == ""
+    assert run(*SHOW).err == ""
     assert mode(named) == 0o660
+
+
+def test_a_folder_that_the_call_names_wins_over_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = folder / "mine.keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(named))
+    monkeypatch.setenv("SNIFFER_STRATEGY", "maker")
+    done = run("--keylog-dir", folder, *SHOW)
+    assert (done.code, done.out.split()[1]) == (0, str(folder / "maker.log"))
+    assert done.error == f"SSLKEYLOGFILE={named}, which is set already, is not used: --keylog-dir says where the key log is"
+    assert not named.exists()
 
 
 def test_a_relative_folder_is_made_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import struct
 import subprocess
@@ -83,6 +84,16 @@ def test_it_overwrites_nothing_without_being_told(target: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o600
 
 
+def test_it_replaces_files_only(target: Path) -> None:
+    os.mkfifo(target)
+    for force in ([], ["--force"]):
+        result = run("export-capture", PLAIN, "-o", target, *force)
+        assert (result.code, result.error) == (2, f"{target}: is there, and is not a file that could be replaced; name another")
+    assert target.is_fifo()
+    result = run("export-capture", PLAIN, "-o", target.parent, "--force")
+    assert (result.code, target.parent.is_dir()) == (2, True)
+
+
 def test_journals_keep_times_marks_and_link_types(tmp_path: Path, target: Path) -> None:
     journal = tmp_path / "journal"
     journal.mkdir()
@@ -129,6 +140,8 @@ def test_a_damaged_capture_is_written_as_far_as_it_goes(tmp_path: Path, target: 
     ("arguments", "code", "text"),
     [
         (["-", "-o", "x"], 2, "-: a capture is read twice"),
+        ([str(PLAIN), "-o", "-"], 2, "--output -: secrets are not written to standard output; name a file"),
+        ([str(PLAIN), "-o", "-", "--force"], 2, "--output -"),
         ([str(PLAIN), "-o", "/nowhere/at/all"], 1, "/nowhere/at/all: cannot be written: No such file or directory"),
         ([str(PCAPS / "README.md"), "-o", "x"], 1, "README.md"),
         ([str(PCAPS), "-o", "x"], 1, "this folder is no journal"),

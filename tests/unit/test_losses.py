@@ -11,7 +11,9 @@ import pytest
 from sniffer.config import SECOND
 from sniffer.errors import UsageError
 from sniffer.losses import span
+from sniffer.store.store import Store
 from tests.command_line import ORDERS, PCAPS, run
+from tests.unit.store.builders import batch, capture, connection, loss, position
 
 pytestmark = pytest.mark.usefixtures("settings_folder")
 T0 = 1_792_663_200 * SECOND  # 2026-10-22T10:00:00Z
@@ -72,6 +74,22 @@ def test_what_is_missing_and_what_to_ask_for(tmp_path: Path) -> None:
     (window,) = found["windows"]
     times = [one["from_time"] for one in found["missing"]] + [one["to_time"] for one in found["missing"]]
     assert (window["from_time"], window["to_time"]) == (min(times), max(times))
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict"),
+    [
+        ([1, 1, 2], "3 losses in 2 of 2 connections, 30 bytes"),
+        ([1, 2, None, None], "2 losses in 2 of 2 connections and 2 losses of no connection, 40 bytes"),
+        ([None], "1 loss of no connection, 10 bytes"),
+    ],
+)
+def test_what_belongs_to_no_connection_is_counted_apart(tmp_path: Path, losses: list[int | None], verdict: str) -> None:
+    db = tmp_path / "orders.duckdb"
+    rows = [loss(connection_id=whose, from_time=T0, to_time=T0, bytes=10, messages=None) for whose in losses]
+    with Store(db) as store:
+        store.append(batch(connection(1, closed_at=T0), connection(2, closed_at=T0), *rows, of=capture()), position())
+    assert f"not complete: {verdict}" in run("losses", "--db", db).out.splitlines()
 
 
 def test_a_database_that_is_not_there(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from sniffer.report import summary_lines
+from sniffer.report import query_call, summary_lines
 from sniffer.summary import Summary
 
 pytestmark = pytest.mark.usefixtures("settings_folder")
@@ -26,10 +28,22 @@ def test_what_could_not_be_read_is_named() -> None:
     assert list(summary_lines(summary, "o.duckdb"))[1:] == [
         "  lost (tcp): not captured (3 times)",
         "  lost (capture): cut off",
-        "  1,500 bytes lost in all; `sniffer query 'SELECT * FROM losses'` says where",
+        "  1,500 bytes lost in all; `sniffer query --db o.duckdb 'SELECT * FROM losses'` says where",
         "  not examined: 1,022 messages of exchange.example, which no venue recognises",
         "  not readable: tls.example: TLS, and no key log is read (2 connections)",
     ]
+
+
+def test_the_call_that_asks_more_is_of_this_database(settings_folder: Path) -> None:
+    assert query_call("FROM losses", "orders.duckdb") == "sniffer query 'FROM losses'"
+    assert query_call("FROM losses", str(Path("orders.duckdb").absolute())) == "sniffer query 'FROM losses'"
+    assert query_call("FROM losses", "my $file") == "sniffer query --db 'my $file' 'FROM losses'"
+    settings_folder.mkdir(parents=True)
+    (settings_folder / "sniffer.toml").write_text('db = "/data/o.duckdb"')
+    assert query_call("FROM losses", "/data/o.duckdb") == "sniffer query 'FROM losses'"
+    assert query_call("FROM losses", "orders.duckdb") == "sniffer query --db orders.duckdb 'FROM losses'"
+    (settings_folder / "sniffer.toml").write_text("no toml")
+    assert query_call("FROM losses", "orders.duckdb") == "sniffer query --db orders.duckdb 'FROM losses'"
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
 from decimal import Decimal
@@ -114,6 +116,44 @@ def test_query_gives_names_types_and_exact_values(db: Path) -> None:
     assert result.columns == ["captured_at", "price", "order_id", "exchange_time"]
     assert result.types == ["TIMESTAMP_NS", "DECIMAL(38,18)", "VARCHAR", "TIMESTAMP_NS"]
     assert result.rows == [("2024-05-01T10:01:40.001000000", Decimal("0.1"), "3", None)]
+
+
+_NS = "TIMESTAMP_NS '2024-01-01 00:00:00.123456789'"
+_SHOWN = "2024-01-01 00:00:00.123456789"
+
+
+@pytest.mark.parametrize(
+    ("sql", "value"),
+    [
+        ("12345678901234.56::DOUBLE", 12345678901234.56),
+        ("0.1::FLOAT", 0.1),
+        ("INTERVAL '-5 milliseconds'", "-00:00:00.005"),
+        ("INTERVAL 1 MONTH", "1 month"),
+        (f"{_NS}", "2024-01-01T00:00:00.123456789"),
+        ("[1.000000000000000001::DECIMAL(38, 18)]", [Decimal("1.000000000000000001")]),
+        (
+            f"{{'at': {_NS}, 'p': 12345678901234567890.000000000000000001::DECIMAL(38, 18)}}",
+            {"at": _SHOWN, "p": Decimal("12345678901234567890.000000000000000001")},
+        ),
+        ("NULL::INTERVAL", None),
+        ("TIME_NS '10:00:00.123456789'", "10:00:00.123456789"),
+        ("TIMESTAMP_NS 'infinity'", "infinity"),
+        (f"[{_NS}, NULL]", [_SHOWN, None]),
+        (f"[[{_NS}]]", [[_SHOWN]]),
+        ("[INTERVAL 1 MONTH]::INTERVAL[1]", ["1 month"]),
+        (f"{{'it''s': {_NS}, 'b': [INTERVAL 1 DAY], 'c': 1}}", {"it's": _SHOWN, "b": ["1 day"], "c": 1}),
+        ("NULL::STRUCT(a INTERVAL)", None),
+        ("ROW(1, INTERVAL 1 DAY)", [1, "1 day"]),
+        (f"MAP {{INTERVAL 1 DAY: [{{'at': {_NS}}}]}}", {"1 day": [{"at": _SHOWN}]}),
+        ("NULL::MAP(VARCHAR, INTERVAL)", None),
+        ("union_value(a := INTERVAL 1 DAY)", {"a": "1 day"}),
+        ("'2024-01-01 00:00:00.5'::TIMESTAMPTZ", "2024-01-01 00:00:00.5+00"),
+        ("[TIMESTAMPTZ '2024-01-01 00:00:00+01']", ["2023-12-31 23:00:00+00"]),
+        ("{'a': [1], 'b': MAP {'x': 1.5}}", {"a": [1], "b": {"x": Decimal("1.5")}}),
+    ],
+)
+def test_query_keeps_what_python_has_no_type_for_and_lists_stay_lists(db: Path, sql: str, value: object) -> None:
+    assert query(db, f"SELECT {sql} AS a").rows == [(value,)]
 
 
 @pytest.mark.parametrize(
@@ -294,6 +334,49 @@ def test_export_overwrites_only_when_told(db: Path, tmp_path: Path) -> None:
         export(db, db, force=True)
     with pytest.raises(UsageError, match=r"export knows \.duckdb, \.parquet, \.csv"):
         export(db, tmp_path / "out.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("mode", "file_mode", "folder_mode"),
+    [(0o640, 0o640, 0o750), (0o440, 0o640, 0o750), (0o600, 0o600, 0o700), (0o644, 0o644, 0o755)],
+)
+def test_export_is_for_those_who_may_read_the_database(
+    db: Path, tmp_path: Path, mode: int, file_mode: int, folder_mode: int
+) -> None:
+    def modes(path: Path) -> int:
+        return stat.S_IMODE(path.stat().st_mode)
+
+    db.chmod(mode)
+    before = os.umask(0o022)
+    try:
+        written = [file for name in ("copy.duckdb", "fills.csv", "folder") for file in export(db, tmp_path / name)]
+        assert {modes(file) for file in written} == {file_mode}
+        assert modes(tmp_path / "folder") == folder_mode
+        os.umask(0o077)
+        assert [modes(file) for file in export(db, tmp_path / "mine" / "fills.csv")] == [0o600]
+        assert modes(tmp_path / "mine") == 0o700
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_export_is_not_for_another_group(db: Path, tmp_path: Path) -> None:
+    db.chmod(0o640)
+    os.chown(db, -1, 12345)
+    assert stat.S_IMODE(export(db, tmp_path / "fills.csv")[0].stat().st_mode) == 0o600
+
+
+def test_export_replaces_files_only(db: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    with pytest.raises(UsageError, match=r"plain: is no folder, as a name without suffix is"):
+        export(db, plain, force=True)
+    for name in ("fills.csv", "copy.duckdb"):
+        pipe = tmp_path / name
+        os.mkfifo(pipe)
+        with pytest.raises(UsageError, match=rf"{name}: is there, and is not a file"):
+            export(db, pipe, force=True)
+        assert pipe.is_fifo()
 
 
 def test_export_that_fails_leaves_nothing(db: Path, tmp_path: Path) -> None:
