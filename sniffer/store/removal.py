@@ -74,13 +74,19 @@ _TOUCHED: Final = f"({_BY_ID} OR {_BY_REQUEST})"
 def touch(connection: duckdb.DuckDBPyConnection, sealed: Sealed, events: str) -> None:
     """Note what tells the orders of `events` (SQL for rows): their ids, the requests that made them, and their beginning."""
     columns = "venue, connection_id, request_id, order_id, client_order_id"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT {columns}, captured_at AS since FROM {events}")
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE touched AS"
+        f" SELECT {columns}, NULL::VARCHAR AS former_client_order_id, captured_at AS since FROM {events}"
+    )
     connection.execute("CREATE OR REPLACE TEMP TABLE ids AS " + _ids("temp.touched"))
-    orders = f"SELECT {columns}, first_at AS since FROM _sniffer.orders WHERE {_TOUCHED}"
+    columns += ", former_client_order_id, first_at AS since"
+    orders = f"SELECT {columns} FROM _sniffer.orders WHERE {_TOUCHED}"
     if rows := sealed.rows(connection, "orders"):
-        orders += f" UNION ALL SELECT {columns}, first_at FROM ({rows}) WHERE {_TOUCHED}"
-    connection.execute(f"INSERT INTO touched {orders}")
-    connection.execute("INSERT INTO ids " + _ids("temp.touched"))
+        orders += f" UNION ALL SELECT {columns} FROM ({rows}) WHERE {_TOUCHED}"
+    more = [(1,)]
+    while more != [(0,)]:  # an order has ids that its events do not all name, and other orders have one of those
+        connection.execute(f"INSERT INTO touched {orders}")
+        more = connection.execute(f"INSERT INTO ids {_ids('temp.touched')} EXCEPT FROM ids").fetchall()
     connection.execute("SET VARIABLE since = (SELECT min(since) FROM touched)")
 
 
@@ -98,7 +104,7 @@ def remove(connection: duckdb.DuckDBPyConnection, sealed: Sealed, where: dict[st
 
 def _ids(rows: str) -> str:
     """SQL for the order ids and client ids of `rows`."""
-    kinds = (("order", "order_id"), ("client", "client_order_id"))
+    kinds = (("order", "order_id"), ("client", "client_order_id"), ("client", "former_client_order_id"))
     return " UNION ".join(
         f"SELECT '{kind}' AS kind, venue, id FROM (SELECT venue, {column} AS id FROM {rows}) WHERE id IS NOT NULL"
         for kind, column in kinds
