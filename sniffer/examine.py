@@ -14,7 +14,6 @@ from sniffer.exchanges.base import (
     OTHER,
     Bounded,
     ConnectionFacts,
-    Decoded,
     Decoder,
     Remembers,
     Venue,
@@ -47,16 +46,6 @@ def _by_wire_time(sent: tuple[Sender, WireMessage]) -> int:
 def _venue(connection: Connection) -> Venue | None:
     """Whose it is by host, path and port."""
     return exchanges.venue_of(connection.host, connection.path, connection.server_address[1])
-
-
-def meaning(decoder: Decoder, message: Message) -> Decoded | None:
-    """What a message means. A decoder never raises; where one does all the same, it costs that message and no recording."""
-    try:
-        return decoder.decode(message)
-    except Exception as error:
-        if isinstance(decoder, Remembers):
-            decoder.hole(message.sender)  # it may have taken in a part
-        return Decoded(OTHER, [], [], f"the decoder failed: {type(error).__name__}")
 
 
 class _Examined:
@@ -230,7 +219,7 @@ class Examiner:
             self._tell_holes(examined, message)
         # What is kept with all the rest, and no search would have found, is no order message, and so none that is broken.
         wanted = not self._keep_all or examined.search(message.sender, message.opcode)(message.payload)
-        decoded = meaning(examined.decoder, message) if wanted and examined.decoder is not None else None
+        decoded = exchanges.meaning(examined.decoder, message) if wanted and examined.decoder is not None else None
         if decoded is None:
             if self._keep_all:
                 batch.add_message(self._row(examined, message, OTHER))

@@ -17,7 +17,6 @@ from typing import Any, Final
 from sniffer import exchanges
 from sniffer.config import REDACTED, Settings, account_name, account_salt
 from sniffer.errors import StoreError, UsageError
-from sniffer.examine import meaning
 from sniffer.exchanges.base import (
     ALIASES,
     INSTRUMENTS,
@@ -207,7 +206,7 @@ class _Capture:
         talk.won += row.venue is None
         # As `Examiner` does; but of what was found once a redaction may have taken what is searched.
         wanted = row.kind != OTHER or talk.decoder.wanted(message.sender, message.opcode)(message.payload)
-        decoded = (meaning(talk.decoder, message) if wanted else None) or Decoded(OTHER, [], [])
+        decoded = (exchanges.meaning(talk.decoder, message) if wanted else None) or Decoded(OTHER, [], [])
         if decoded.kind == LOGIN:
             return
         messages.append((_redacted(row, talk.venue)._replace(venue=talk.venue.name, kind=decoded.kind), batch))

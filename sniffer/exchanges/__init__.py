@@ -24,10 +24,10 @@ from sniffer.exchanges import (
     kucoin,
     okx,
 )
-from sniffer.exchanges.base import Venue
+from sniffer.exchanges.base import OTHER, Decoded, Decoder, Remembers, Venue
 from sniffer.exchanges.declared import Place
 from sniffer.exchanges.redact import UNKNOWN_VENUE, is_login
-from sniffer.model import Sender
+from sniffer.model import Message, Sender
 
 VENUES: Final[tuple[Venue, ...]] = (
     binance_spot.VENUE,
@@ -73,6 +73,16 @@ def venue_of(host: str | None, path: str | None, port: int | None) -> Venue | No
 def guess_venue(sender: Sender, payload: bytes) -> Venue | None:
     """The venue whose order messages look like this one; for connections that their host does not tell."""
     return next((venue for venue in venues() if venue.looks_like(sender, payload)), None)
+
+
+def meaning(decoder: Decoder, message: Message) -> Decoded | None:
+    """What a message means. A decoder never raises; where one does all the same, it costs that message and no recording."""
+    try:
+        return decoder.decode(message)
+    except Exception as error:
+        if isinstance(decoder, Remembers):
+            decoder.hole(message.sender)  # it may have taken in a part
+        return Decoded(OTHER, [], [], f"the decoder failed: {type(error).__name__}")
 
 
 def by_name(name: str) -> Venue:

@@ -14,9 +14,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from sniffer import exchanges
 from sniffer.config import SECOND
 from sniffer.errors import UsageError
-from sniffer.exchanges.base import ConnectionFacts, Decoded, Decoder, Venue
+from sniffer.exchanges.base import ConnectionFacts, Decoder, Venue
 from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, FillEvent, HttpHead, Message, OrderEvent, Sender
 
 Problem: TypeAlias = Callable[[str, str], None]
@@ -115,7 +116,7 @@ def _message(facts: ConnectionFacts, sender: Sender, position: int, payload: byt
 
 
 def _rows(file: str, decoder: Decoder, message: Message, problem: Problem) -> Iterator[dict[str, Any]]:
-    decoded: Decoded | None = decoder.decode(message)
+    decoded = exchanges.meaning(decoder, message)
     if decoded is None:
         return
     for order in decoded.orders:
