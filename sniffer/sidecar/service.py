@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,11 @@ from sniffer.errors import UsageError
 _USER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")
 _UNIT: Final = """\
 # Made by `sniffer service`. To install it:
-#   useradd --system --home-dir {folder} {user}    (where there is no such user yet)
-#   install -d -m 750 -o {user} {folder}
+#   useradd --system --home-dir {shell_folder} {user}    (where there is no such user yet)
+#   install -d -m 750 -o {user} {shell_folder}
 #   sniffer service ... > /etc/systemd/system/sniffer.service
 #   systemctl daemon-reload && systemctl enable --now sniffer
-# `sudo -u {user} sniffer status --db {db}` says how it is.
+# `sudo -u {user} sniffer status --db {shell_db}` says how it is.
 
 [Unit]
 Description=Order sniffer: records the orders of trading strategies from {interfaces}
@@ -92,7 +93,8 @@ def unit(settings: Settings, interfaces: Sequence[str], user: str) -> str:
     return _UNIT.format(
         interfaces=", ".join(_plain(name) for name in interfaces),
         user=user,
-        db=_word(str(db)),
+        shell_db=shlex.quote(str(db)),
+        shell_folder=shlex.quote(str(db.parent)),
         folder=_plain(str(db.parent)),
         writable=" ".join(_word(str(path)) for path in writable),
         command=" ".join(_word(part) for part in call),
