@@ -115,11 +115,15 @@ class RandomSide:
         self.spans: list[tuple[int, int]] = []
         """Stream offsets, counted from the first frame, of each message's first byte and of the one after its last."""
         self._written = 0
+        self._closed = False
 
     def write(self) -> bytes:
-        """The frames of one message, control frames between its fragments included."""
+        """The frames of one message, control frames between its fragments included; nothing follows a close frame."""
         rng = self._rng
-        opcode = rng.choice((1, 1, 1, 2, 8, 9, 10))
+        if self._closed:
+            return b""
+        opcode = 8 if rng.random() < 0.02 else rng.choice((1, 1, 1, 2, 9, 10))
+        self._closed = opcode == 8
         if opcode >= 8:
             return self._control(opcode)
         payload = random_payload(rng, opcode, self._largest)

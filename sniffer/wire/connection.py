@@ -25,27 +25,30 @@ class Connection:
         capture_id: str,
         limits: Limits,
         first: Segment,
+        captured_first: Segment,
         sender: Sender,
         roles_guessed: bool,
         keylog: KeyLog | None = None,
     ) -> None:
         """`sender`: whose `first` is. `roles_guessed`: no SYN was seen, and who is the client is a guess from the ports.
 
-        `keylog`: None where no TLS will ever be decrypted.
+        `captured_first`: `first`, or what overtook it. It names the connection: a capture that ended between the two shows the
+        same one when it goes on. `keylog`: None where no TLS will ever be decrypted.
         """
         self.flow = first.flow
         self.client = Side("client", limits)
         self.server = Side("server", limits)
         source, destination = endpoints(first.flow)
         self.client_address, self.server_address = (source, destination) if sender == "client" else (destination, source)
-        identity = f"{capture_id} {min(source, destination)} {max(source, destination)} {first.time} {first.seq}"
+        ends = f"{min(source, destination)} {max(source, destination)}"
+        identity = f"{capture_id} {ends} {captured_first.time} {captured_first.seq}"
         self.id = int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=8).digest()) >> 1
         self.ledger = LossLedger(capture_id, self.id)
         if roles_guessed:
             self.ledger.guess()
         joined_midway = not first.flags & SYN
         self.conversation = Conversation(limits, self.ledger, keylog, joined_midway=joined_midway, roles_guessed=roles_guessed)
-        self.opened_at = self.last_seen = first.time
+        self.opened_at = self.last_seen = captured_first.time
         self.closed_at: int | None = None
         self.touched = False
         self.ended = False
@@ -126,8 +129,11 @@ class Connection:
 
     # --- segments --------------------------------------------------------------------------------------------------------
 
-    def segment(self, side: Side, peer: Side, segment: Segment) -> None:
-        """A segment that is not simply the next one: the engine's slow path."""
+    def segment(self, side: Side, peer: Side, segment: Segment, now: int) -> None:
+        """A segment that is not simply the next one: the engine's slow path. `now`: what time it is; see `Stream`."""
+        stream, other = side.stream, peer.stream
+        stream.clock = other.clock = now
+        stream.latest = other.latest = self.last_seen
         if segment.flags & SYN and self.conversation.roles_guessed and segment.checksum_ok:  # captured after what followed it
             self.conversation.decide_roles((side is self.client) == bool(segment.flags & ACK))
             self._name_sides()
@@ -136,6 +142,8 @@ class Connection:
         if segment.flags & ACK and (segment.checksum_ok or side.stream.offloaded):
             for admitted in peer.acknowledged(segment.ack):
                 self._accept(peer, side, admitted)
+        if segment.time > self.last_seen:
+            self.last_seen = stream.latest = other.latest = segment.time
 
     def _accept(self, side: Side, peer: Side, segment: Segment) -> None:
         stream, flags, time = side.stream, segment.flags, segment.time
@@ -174,6 +182,8 @@ class Connection:
         if self.ended:
             return []
         self.ended = True
+        for side in (self.client, self.server):
+            side.stream.clock, side.stream.latest = time, self.last_seen
         if self.closed_at is None and not reason.startswith(CAPTURE_ENDED):
             self.closed_at = self.last_seen
         for side, peer in ((self.client, self.server), (self.server, self.client)):

@@ -54,10 +54,12 @@ class Conversation:
         joined_midway: bool,
         roles_guessed: bool,
         positions: dict[Sender, int] | None = None,
+        latest: dict[Sender, int] | None = None,
     ) -> None:
         """`keylog`: None where no TLS will ever be decrypted. `joined_midway`: the first bytes were not captured.
 
-        `roles_guessed`: who is the client is not known for certain. `positions`: of each side's next message.
+        `roles_guessed`: who is the client is not known for certain. `positions`: of each side's next message. `latest`: wire
+        time (ns) that no later message of the side was there before.
         """
         self._limits = limits
         self._ledger = ledger
@@ -84,6 +86,7 @@ class Conversation:
         self._secured: Secured | None = None
         self._withheld: tuple[Sender, ...] = ()
         self._positions: dict[Sender, int] = positions if positions is not None else {"client": 0, "server": 0}
+        self._latest: dict[Sender, int] = latest if latest is not None else {"client": 0, "server": 0}
         self._websocket: WebSocketPair | None = None
 
     @property
@@ -248,7 +251,8 @@ class Conversation:
             if self.roles_guessed:
                 self.decide_roles(is_client != (speech is Speech.REQUEST))
             self.protocol, self._stage = "http", _Stage.HTTP
-            self._http = HttpConversation(self._limits, self._positions, first_request_seen=not self.joined_midway)
+            seen = not self.joined_midway
+            self._http = HttpConversation(self._limits, self._positions, self._latest, first_request_seen=seen)
             self._replay_detected()
         elif speech is Speech.UNDECIDED and len(start) < ENOUGH:
             return
@@ -262,7 +266,7 @@ class Conversation:
         self.joined_midway = True
         self._stage = _Stage.WEBSOCKET
         self.unreadable_reason = "joined in the middle, and no websocket frame was proved"
-        self._websocket = WebSocketPair.joined_midway(self._limits, self._ledger, self._positions)
+        self._websocket = WebSocketPair.joined_midway(self._limits, self._ledger, self._positions, self._latest)
         self._http = None
         self._replay_detected()
 
@@ -285,8 +289,8 @@ class Conversation:
             http.tear("client")  # joined in the middle of a request, perhaps the one that was answered
         for name, offset, time, length in http.torn:
             self._lose_http(name, "HTTP message is not whole", time, time, offset, length, 1)
-        if self.host is None:
-            self._learn_host(http.messages)
+        if self.host is None or self.path is None:
+            self._learn_target(http.messages)
         out.extend((who, [message]) for who, message in http.messages)
         http.messages, http.torn = [], []
         if failure is not None or http.switched is not None:
@@ -299,11 +303,13 @@ class Conversation:
         elif http.switched is not None:
             self._switch(http, *http.switched)
 
-    def _learn_host(self, messages: list[tuple[Sender, WireMessage]]) -> None:
+    def _learn_target(self, messages: list[tuple[Sender, WireMessage]]) -> None:
+        """Of the first request, and the host of the first one that names it; `_switch` knows better."""
         for _, message in messages:
-            if message[5] is not None and message[5].status is None:
-                self.host = without_port(header(message[5], "host"))
-                self.path = message[5].target
+            head = message[5]
+            if head is not None and head.status is None:
+                self.host = self.host or without_port(header(head, "host"))
+                self.path = self.path or head.target
 
     def _lose_unfinished(self, http: HttpConversation, sender: Sender, end: End) -> None:
         """What a side that ends leaves unread: a message without its end, and bytes that wait for the other side."""
@@ -351,7 +357,7 @@ class Conversation:
         self._stage = _Stage.WEBSOCKET
         known = self.upgrade_request is not None and not http.client_lost
         self._websocket = WebSocketPair.agreed(
-            self._limits, self._ledger, self._positions, deflate, client_boundary_known=known
+            self._limits, self._ledger, self._positions, self._latest, deflate, client_boundary_known=known
         )
 
     # --- TLS -------------------------------------------------------------------------------------------------------------
@@ -373,6 +379,7 @@ class Conversation:
             joined_midway=joined_midway,
             roles_guessed=False,
             positions=self._positions,
+            latest=self._latest,
         )
         secrets = keylog if keylog is not None else KeyLog(self._limits)
         layer = TlsLayer(secrets, self._limits, self._ledger, joined_midway=joined_midway, roles_guessed=self.roles_guessed)

@@ -17,7 +17,8 @@ _WINDOW: Final = 32_768
 _HISTORY_TRIM: Final = 2 * _WINDOW
 _FINAL_BLOCKS: Final = 16
 """Deflate streams that one message may end: senders that end any end one. Each costs a copy of what is left."""
-
+_WINDOW_BITS: Final = {str(bits): bits for bits in range(8, 16)}
+"""As a parameter says them: decimal, without leading zeros (section 7.1.2)."""
 
 _LAST_BLOCK: Final = b"\x01\x00\x00\xff\xff"
 """An empty stored block with BFINAL set (RFC 1951 section 3.2.4)."""
@@ -68,12 +69,10 @@ def _parameters(parameters: list[str]) -> Deflate:
             deflate = deflate._replace(server_takeover=False)
         elif name == "client_no_context_takeover" and not value:
             deflate = deflate._replace(client_takeover=False)
-        elif name in ("server_max_window_bits", "client_max_window_bits") and value.isdigit() and 8 <= int(value) <= 15:
-            bits = int(value)
-            if name.startswith("server"):
-                deflate = deflate._replace(server_window_bits=bits)
-            else:
-                deflate = deflate._replace(client_window_bits=bits)
+        elif name == "server_max_window_bits" and value in _WINDOW_BITS:
+            deflate = deflate._replace(server_window_bits=_WINDOW_BITS[value])
+        elif name == "client_max_window_bits" and value in _WINDOW_BITS:
+            deflate = deflate._replace(client_window_bits=_WINDOW_BITS[value])
         else:
             raise UnknownExtension(f"permessage-deflate parameter {parameter[:40]!r} is not known")
     return deflate

@@ -7,8 +7,10 @@ their stream expects next cost one dictionary look-up and one append. Everything
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from operator import itemgetter
 from typing import Final
 
@@ -112,36 +114,37 @@ class Engine:
         """
         if not packets:
             return self._output()
-        begin, latest = 0, max(map(_time_of, packets))  # which need not be the last one's: clocks are set back
-        while latest >= self._next_sweep:
-            stop = next(at for at in range(begin, len(packets)) if packets[at][0] >= self._next_sweep)
-            self._read(packets[begin:stop], max(map(_time_of, packets[begin:stop]), default=0))
-            self._sweep(packets[stop][0])
+        begin, clocks = 0, _clocks(packets, self._now)
+        while clocks[-1] >= self._next_sweep:
+            stop = bisect_left(clocks, self._next_sweep, begin)
+            self._read(packets[begin:stop], clocks[begin:stop])
+            self._sweep(clocks[stop])
             begin = stop
-        self._read(packets[begin:] if begin else packets, latest)
+        self._read(packets[begin:], clocks[begin:])
         self._held_blocks += 1
         self._held_packets += len(packets)
         if hold and self._held_blocks < _HELD_BLOCKS and self._held_packets < _PACKETS_A_LOOK * len(self._touched):
             return Output()
         return self._output()
 
-    def _read(self, packets: list[Packet], latest: int) -> None:
+    def _read(self, packets: list[Packet], clocks: list[int]) -> None:
+        """`clocks`: what time it is at each packet."""
         if len(packets) < _BULK:
-            for packet in packets:
-                self._slow(packet)
+            for packet, clock in zip(packets, clocks, strict=True):
+                self._slow(packet, clock)
         else:
-            self._feed_bulk(packets)
-        self._now = max(self._now, latest)
+            self._feed_bulk(packets, clocks)
+            self._now = clocks[-1]
 
-    def _feed_bulk(self, packets: list[Packet]) -> None:
+    def _feed_bulk(self, packets: list[Packet], clocks: list[int]) -> None:
         """The hot loop: append each plain packet that its stream expects, and hand any other to `_slow`."""
         touched = self._touched
         entry_of = self._flows.get
-        for packet, plain, intact, seq, ack, start, end in zip(packets, *read_heads(packets), strict=True):
+        for packet, clock, plain, intact, seq, ack, start, end in zip(packets, clocks, *read_heads(packets), strict=True):
             data = packet[2]
             entry = entry_of(data[26:38]) if plain else None
             if entry is None:
-                self._slow(packet)
+                self._slow(packet, clock)
                 continue
             stream, peer, flow = entry
             if flow is None:
@@ -153,7 +156,7 @@ class Engine:
                 or 0 < (ack - peer.next_seq) & SEQUENCE_MASK < HALF_SPACE
                 or not (intact or stream.offloaded)
             ):
-                self._slow(packet)
+                self._slow(packet, clock)
                 continue
             if (ack - peer.acked) & SEQUENCE_MASK < HALF_SPACE:  # not one that was overtaken
                 peer.acked = ack
@@ -180,8 +183,8 @@ class Engine:
     def finish(self, reason: str = CAPTURE_ENDED) -> Output:
         """The capture ends: all connections end with it."""
         self._decoder.flush()
-        for segment in self._openings.due(None):
-            self._segment(segment)
+        for came in self._openings.due(None):
+            self._begin(came)
         for connection in list(self.connections.values()):
             if self._inflated > self._limits.inflated_bytes:
                 break
@@ -190,36 +193,41 @@ class Engine:
         out.more = bool(self.connections)
         return out
 
-    def _slow(self, packet: Packet) -> None:
+    def _slow(self, packet: Packet, clock: int) -> None:
         """Any packet that the fast path does not take."""
+        self._now = clock
         segment = self._decoder.decode(packet)
         if segment is None:
             return
         entry = self._flows.get(segment.flow)
-        if entry is None and (overdue := self._openings.overdue(segment, reversed_flow(segment.flow))):
-            for turn in overdue:
-                self._segment(turn)
+        if entry is None and (came := self._openings.before(segment, reversed_flow(segment.flow), clock)):
+            self._begin(came)
             entry = self._flows.get(segment.flow)
         if entry is not None and entry[2] is not None and segment.flags & SYN and self._is_another(segment, entry[2]):
-            self._end(entry[2][2], segment.time, "its addresses and ports were used again")
+            self._end(entry[2][2], clock, "its addresses and ports were used again")
             entry = None
         if entry is not None:
-            self._segment(segment)
+            self._segment(segment, clock)
         elif self._watch is not None and not self._watch(segment.flow):
             self._ignore(segment.flow)
         else:
-            for turn in self._openings.add(segment, reversed_flow(segment.flow)):
-                self._segment(turn)
+            self._begin(self._openings.add(segment, reversed_flow(segment.flow)))
 
-    def _segment(self, segment: Segment) -> None:
-        """A segment whose turn it is."""
+    def _begin(self, came: list[Segment]) -> None:
+        """The first segments of a flow, as they came: SYNs have their turn before what overtook them."""
+        now = 0  # not the engine's: they may have waited for longer than they had to, by how blocks are cut
+        for segment in sorted(came, key=lambda segment: not segment.flags & SYN):
+            now = max(now, segment.time)
+            self._segment(segment, now, came)
+
+    def _segment(self, segment: Segment, now: int, came: Sequence[Segment] = ()) -> None:
+        """A segment whose turn it is. `came`: all that came of its flow, in the order of capture, where it may not be open."""
         entry = self._flows.get(segment.flow)
-        flow = entry[2] if entry is not None else self._open(segment)
+        flow = entry[2] if entry is not None else self._open(segment, came)
         if flow is None:
             return
         side, peer, connection = flow
-        connection.last_seen = max(connection.last_seen, segment.time)
-        connection.segment(side, peer, segment)
+        connection.segment(side, peer, segment, now)
         self._touch(connection)
 
     def _touch(self, connection: Connection) -> None:
@@ -267,16 +275,17 @@ class Engine:
         first_seq = (stream.next_seq - stream.offset) & SEQUENCE_MASK
         return (segment.seq + 1) & SEQUENCE_MASK != first_seq
 
-    def _open(self, segment: Segment) -> Flow | None:
-        """A flow that is not in the table."""
+    def _open(self, segment: Segment, came: Sequence[Segment]) -> Flow | None:
+        """A flow that is not in the table, with the segment that has its turn first; `came` as of `_segment`."""
         key = segment.flow
-        if segment.flags & RST or (segment.flags & FIN and not segment.payload):
-            return None  # the tail of a connection that is gone
+        if _is_tail(segment):
+            return None
         if len(self.connections) >= self._limits.connections:
-            self._end(self._idle_longest(), segment.time, "too many connections: the one idle longest was given up")
+            self._end(self._idle_longest(), self._now, "too many connections: the one idle longest was given up")
         is_client, guessed = self._who(segment)
         side: Sender = "client" if is_client else "server"
-        connection = Connection(self._capture_id, self._limits, segment, side, guessed, self._keylog)
+        named = next(one for one in came if not _is_tail(one))
+        connection = Connection(self._capture_id, self._limits, segment, named, side, guessed, self._keylog)
         if connection.id in self._withheld:
             connection.conversation.withhold(tuple(self._withheld[connection.id]))
         self.connections[connection.id] = connection
@@ -348,8 +357,8 @@ class Engine:
         """Take from each connection what has become whole."""
         now = self._now
         self._held_blocks = self._held_packets = 0
-        for segment in self._openings.due(now):
-            self._segment(segment)
+        for came in self._openings.due(now):
+            self._begin(came)
         if self._keylog is not None and self._keylog.generation != self._generation:
             self._generation = self._keylog.generation
             for connection in self.connections.values():
@@ -421,6 +430,22 @@ class Engine:
 
     def _lose(self, time: int, length: int, reason: str) -> None:
         self._losses.append(Loss(self._capture_id, None, None, time, time, None, length, None, "tcp", reason))
+
+
+def _clocks(packets: list[Packet], now: int) -> list[int]:
+    """What time it is at each packet: the latest time of all until then, since packets' own times may step back.
+
+    Time brings things forth (`Stream`), and the end of a block may bring forth nothing that the next packet would not.
+    """
+    clocks = list(map(_time_of, packets))
+    if clocks[0] < now or sorted(clocks) != clocks:  # to look costs a sixth of what it costs to do it
+        clocks = list(accumulate(clocks, max, initial=now))[1:]
+    return clocks
+
+
+def _is_tail(segment: Segment) -> bool:
+    """Whether it opens nothing, where nothing is open: the tail of a connection that is gone."""
+    return bool(segment.flags & RST) or bool(segment.flags & FIN and not segment.payload)
 
 
 def reversed_flow(key: bytes) -> bytes:

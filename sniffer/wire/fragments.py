@@ -2,6 +2,10 @@
 
 Fragments that overlap with different bytes are a known attack and never legitimate: the datagram is a loss, not a choice
 (RFC 5722 says the same for IPv6).
+
+A capture on two interfaces shows each fragment twice, and the second one of the last fragment comes when the datagram is whole.
+So whole datagrams are remembered for a while. Identifications come again, on a busy link soon: only a fragment with the very
+bytes of the whole datagram is a copy, and any other begins a new one.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from sniffer.wire.stream import Item
 _MAX_DATAGRAM: Final = 65_535
 _MAX_FRAGMENTS: Final = 2 * _MAX_DATAGRAM // 8
 """Each but the last holds eight bytes at least; twice that leaves room for copies."""
+_REMEMBERED_BYTES: Final = 1 << 22
+"""Of whole datagrams: some two thousand that take two packets each. Copies of a fragment come within milliseconds."""
 
 
 class _Datagram:
@@ -38,6 +44,8 @@ class Fragments:
         self._limits = limits
         self._lose = lose
         self._datagrams: dict[bytes, _Datagram] = {}
+        self._whole: dict[bytes, tuple[int, bytes]] = {}  # by key: time of its first fragment, payload
+        self._whole_bytes = 0
 
     def add(self, time: int, key: bytes, offset: int, data: bytes, more: bool, cut: bool) -> bytes | None:
         """One fragment; the datagram's whole payload when this completes it.
@@ -47,6 +55,8 @@ class Fragments:
         self._expire(time)
         datagram = self._datagrams.get(key)
         if datagram is None:
+            if self._is_copy(key, offset, data, more or cut):
+                return None
             if len(self._datagrams) >= self._limits.ip_fragments:
                 self._drop(next(iter(self._datagrams)), "too many IP datagrams in fragments")
             datagram = self._datagrams[key] = _Datagram(time)
@@ -69,18 +79,38 @@ class Fragments:
         if datagram.fragments > _MAX_FRAGMENTS:
             self._drop(key, "endless IP fragments")
         elif datagram.length is not None and (datagram.bad or datagram.held >= datagram.length):
-            return self._whole(key, datagram)
+            return self._complete(key, datagram)
         return None
 
-    def _whole(self, key: bytes, datagram: _Datagram) -> bytes | None:
+    def _is_copy(self, key: bytes, offset: int, data: bytes, more: bool) -> bool:
+        """Whether this is one more copy of a fragment of a datagram that is whole; `more`: it need not end where that ends."""
+        whole = self._whole[key][1] if key in self._whole else b""
+        end = offset + len(data)
+        return bool(data) and whole[offset:end] == data and (more or end == len(whole))
+
+    def _complete(self, key: bytes, datagram: _Datagram) -> bytes | None:
         whole = b"".join([part[2] for part in datagram.parts if isinstance(part, tuple)])
         if datagram.bad or len(whole) != datagram.length or end_of(datagram.parts[-1]) != datagram.length:
             self._drop(key, "IP fragments disagree about the datagram's length")
             return None
         del self._datagrams[key]
+        if key in self._whole:
+            self._forget(key)
+        self._whole[key] = datagram.started, whole
+        self._whole_bytes += len(whole)
+        while self._whole_bytes > _REMEMBERED_BYTES:
+            self._forget(next(iter(self._whole)))
         return whole
 
+    def _forget(self, key: bytes) -> None:
+        self._whole_bytes -= len(self._whole.pop(key)[1])
+
     def _expire(self, time: int) -> None:
+        while self._whole:
+            oldest = next(iter(self._whole))
+            if time - self._whole[oldest][0] < self._limits.ip_fragment_wait:
+                break
+            self._forget(oldest)
         while self._datagrams:
             oldest = next(iter(self._datagrams))
             if time - self._datagrams[oldest].started < self._limits.ip_fragment_wait:

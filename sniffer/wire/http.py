@@ -4,13 +4,15 @@
 server reads a request, one that plays the client and has "sent" that request reads its response.
 
 After a hole in what the client sends, its requests are not read any more: which answer belongs to which could only be guessed.
-After one in what the server sends, nothing is.
+Answers to requests from before the hole are still theirs; of the others nobody knows whether they are to a HEAD, which have no
+body whatever their head says (`_Probe`). After a hole in what the server sends, nothing is read.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import h11
@@ -19,7 +21,10 @@ from sniffer.config import Limits
 from sniffer.model import OPCODE_HTTP, HttpHead, Sender, WireMessage
 from sniffer.wire.stream import Data, Gap, Item
 
-_SWITCHING = 101
+_SWITCHING: Final = 101
+_NO_BODY: Final = frozenset({204, 304})
+_STATUS_LINE: Final = b"HTTP/1."
+_HOLE: Final = "bytes are missing in an HTTP message"
 _MAX_REQUESTS: Final = 1024
 """Requests without an answer: clients pipeline a few at most."""
 
@@ -52,8 +57,9 @@ class _Reader:
     """One message of one side."""
 
     def __init__(self, connection: h11.Connection, request: HttpHead | None) -> None:
+        """`request`: the one that is answered, where that is known."""
         self._connection = connection
-        self._request = request
+        self.request = request
         self._body = bytearray()
         self.head: HttpHead | None = None
         self.offset = 0
@@ -78,7 +84,7 @@ class _Reader:
                 if isinstance(event, h11.Request):
                     self.head = HttpHead(_text(event.method), _text(event.target), None, _fields(event))
                 elif isinstance(event, h11.Response | h11.InformationalResponse):
-                    asked = self._request
+                    asked = self.request
                     head = HttpHead(asked and asked.method, asked and asked.target, event.status_code, _fields(event))
                     if event.status_code == _SWITCHING:
                         self.head, self.switched = head, True
@@ -106,6 +112,55 @@ class _Reader:
         return bytes(self._connection.trailing_data[0])
 
 
+class _Probe:
+    """Finds out how to read an answer whose request was not captured: as one to a HEAD, or as one to anything else.
+
+    A body begins otherwise than with a status line. So what follows the head tells, and until it is here nobody knows.
+    """
+
+    def __init__(self, connection: h11.Connection) -> None:
+        """`connection`: has sent a HEAD."""
+        self._connection = connection
+        self._looked = 0
+        self._may_tunnel: bool | None = None  # None: the head is not whole yet
+
+    def method(self, waiting: Sequence[Data | Gap]) -> str | None:
+        """HEAD, or GET for all others; None where `waiting`, whose first bytes begin the answer, does not say it yet."""
+        try:
+            while self._looked < len(waiting):
+                item = waiting[self._looked]
+                if isinstance(item, Gap):
+                    raise HttpGap(_HOLE)
+                self._looked += 1
+                found = self._look(item[2]) if item[2] else None
+                if found is not None:
+                    return found
+        except h11.RemoteProtocolError as error:
+            raise HttpError(f"not HTTP/1.1: {_without_quotation(error)}") from None
+        return None
+
+    def _look(self, data: bytes) -> str | None:
+        self._connection.receive_data(data)
+        while self._may_tunnel is None:
+            event = self._connection.next_event()
+            if event is h11.NEED_DATA:
+                return None
+            if isinstance(event, h11.InformationalResponse) and event.status_code == _SWITCHING:
+                return "GET"
+            if isinstance(event, h11.Response):
+                fields = dict(event.headers)
+                chunked, length = b"transfer-encoding" in fields, fields.get(b"content-length")
+                if event.status_code in _NO_BODY or (not chunked and length is not None and not int(length)):
+                    return "GET"  # no body whatever was asked
+                self._may_tunnel = event.status_code < 300 and not chunked and length is None
+        follows = self._connection.trailing_data[0][: len(_STATUS_LINE)]
+        if _STATUS_LINE.startswith(follows):
+            return "HEAD" if follows == _STATUS_LINE else None
+        if self._may_tunnel:
+            raise HttpError("an answer to a request that was not captured, and either a body or a tunnel follows")
+        return "GET"
+
+
 def _without_quotation(error: h11.ProtocolError) -> str:
     """What h11 found wrong, less the line that it quotes, which may hold a secret."""
     return str(error).partition(":")[0][:80]
@@ -122,17 +177,20 @@ def _fields(event: h11.Request | h11.Response | h11.InformationalResponse) -> tu
 class HttpConversation:
     """Both sides. Feed each side's bytes in wire order; read `messages`, `switched` and the bytes that follow a switch."""
 
-    def __init__(self, limits: Limits, positions: dict[Sender, int], *, first_request_seen: bool) -> None:
-        """`positions`: of each side's next message; counted on in place. `first_request_seen` False: joined in the middle, so
-        responses may come whose requests were not seen.
+    def __init__(
+        self, limits: Limits, positions: dict[Sender, int], latest: dict[Sender, int], *, first_request_seen: bool
+    ) -> None:
+        """`positions`: of each side's next message; `latest`: the running maximum of each side's wire times. Both are counted
+        on in place. `first_request_seen` False: joined in the middle, so responses may come whose requests were not seen.
         """
         self._limits = limits
         self._first_request_seen = first_request_seen
         self._requests: deque[HttpHead] = deque()
         self._readers: dict[Sender, _Reader] = {}
+        self._probe: _Probe | None = None
         self._waiting: dict[Sender, deque[Data | Gap]] = {"client": deque(), "server": deque()}
         self._waiting_bytes: dict[Sender, int] = {"client": 0, "server": 0}
-        self._latest: dict[Sender, int] = {"client": 0, "server": 0}
+        self._latest = latest
         self._proposed_switch = False
         self.client_lost = False
         """Bytes of a request are missing: the answers alone are read on."""
@@ -181,7 +239,6 @@ class HttpConversation:
         """Bytes are missing on the client's side; whether it goes on as HTTP only the server's answer can tell."""
         self.client_lost = True
         self._first_request_seen = False
-        self._requests.clear()
         self.tear("client")
 
     def _advance(self) -> None:
@@ -195,17 +252,20 @@ class HttpConversation:
         """Feed what waits to the side's reader; whether a message became whole."""
         waiting = self._waiting[sender]
         while waiting:
-            item = waiting.popleft()
+            item = waiting[0]
+            if sender not in self._readers and isinstance(item, tuple) and item[2] and not self._begin(sender):
+                return False
+            waiting.popleft()
             if isinstance(item, Gap):
                 if sender == "server":
-                    raise HttpGap("bytes are missing in an HTTP message")
+                    raise HttpGap(_HOLE)
                 self._lose_client()
                 return True
             self._waiting_bytes[sender] -= len(item[2])
             self._latest[sender] = max(self._latest[sender], item[1])
             if not item[2]:  # it only says how late the next bytes are
                 continue
-            reader = self._readers.get(sender) or self._new_reader(sender)
+            reader = self._readers[sender]
             if reader.feed(item, self._limits.body_bytes):
                 rest = reader.rest
                 if rest:
@@ -216,29 +276,38 @@ class HttpConversation:
                 return True
         return False
 
-    def _new_reader(self, sender: Sender) -> _Reader:
-        limit = self._limits.header_bytes
-        if sender == "client":
-            reader = _Reader(h11.Connection(h11.SERVER, max_incomplete_event_size=limit), None)
+    def _begin(self, sender: Sender) -> bool:
+        """Make the reader of the next message; False: what waits does not say yet how it has to be read."""
+        request = method = None
+        if sender == "server" and self._requests and self._probe is None:
+            request = self._requests[0]
+            method = request.method
+        elif sender == "server":
+            self._probe = self._probe or _Probe(self._asking("HEAD", proposes=True))
+            method = self._probe.method(self._waiting[sender])
+            if method is None:
+                return False
+            self._probe = None
+        if method is None:
+            connection = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.header_bytes)
         else:
-            request = self._requests[0] if self._requests else None
-            connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=limit)
-            self._pretend_to_send(connection, request)
-            reader = _Reader(connection, request)
-        self._readers[sender] = reader
-        return reader
+            connection = self._asking(method, proposes=request is None or header(request, "upgrade") is not None)
+        self._readers[sender] = _Reader(connection, request)
+        return True
 
-    @staticmethod
-    def _pretend_to_send(connection: h11.Connection, request: HttpHead | None) -> None:
-        """A response's length depends on the request's method, and 101 is legal only where it was proposed."""
-        method = (request and request.method) or "GET"
-        proposes = request is None or header(request, "upgrade") is not None
+    def _asking(self, method: str, *, proposes: bool) -> h11.Connection:
+        """A parser of the answer to a request that it seems to have sent.
+
+        The answer's length depends on the request's method, and 101 is legal only where it was proposed.
+        """
+        connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._limits.header_bytes)
         fields = [("Host", "-"), *([("Upgrade", "-"), ("Connection", "upgrade")] if proposes else [])]
         try:
             connection.send(h11.Request(method=method, target="/" if method != "CONNECT" else "-:1", headers=fields))
             connection.send(h11.EndOfMessage())
         except h11.LocalProtocolError as error:
             raise HttpError(f"request cannot be followed: {_without_quotation(error)}") from None
+        return connection
 
     def _finish(self, sender: Sender, reader: _Reader) -> None:
         """A message is whole."""
@@ -254,7 +323,9 @@ class HttpConversation:
                 raise HttpError(f"over {_MAX_REQUESTS} requests without an answer")
             self._proposed_switch = header(head, "upgrade") is not None or head.method == "CONNECT"
             return
-        request = self._requests.popleft() if self._requests else None
+        request = reader.request
+        if request is not None:
+            self._requests.popleft()
         if not self._requests:
             self._proposed_switch = False
         status = head.status or 0

@@ -2,6 +2,9 @@
 
 A stream begins where its SYN says (RFC 9293 section 3.4). Were segments taken as they come, then one that overtook its SYN in a
 capture queue would make a connection that seems to be joined in its middle, without its handshake and its first bytes.
+
+Ports may be used again at once, where the first attempt was refused or reset. So what waits is of one connection alone: a SYN
+parts it from what the numbers say is of an earlier one.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 from typing import Final
 
 from sniffer.config import Limits
-from sniffer.wire.packet import SYN, Segment
+from sniffer.wire.packet import ACK, SYN, Segment
+from sniffer.wire.reassembly import WINDOW, sequence_difference
 
 _SEGMENT_BYTES: Final = 400
 """What a segment costs beyond its payload: a flood of empty ones must count, too."""
@@ -21,29 +25,46 @@ class _Opening:
     def __init__(self, since: int) -> None:
         self.since = since
         self.segments: list[Segment] = []
-        self.syns: set[bytes] = set()  # flows, so directions, whose SYN has come
+        self.syns: dict[bytes, int] = {}  # by flow, so by direction: the sequence number of the SYN that has come
         self.bytes = 0
 
 
 class Openings:
-    """All flows that are not open yet."""
+    """All flows that are not open yet. What has its turn is given as lists, each of one connection, in the order of capture."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._openings: dict[bytes, _Opening] = {}  # oldest first, by the flow of the first segment
         self._bytes = 0
 
-    def overdue(self, segment: Segment, reverse: bytes) -> list[Segment]:
-        """What has waited long enough when `segment` of the same flow comes, and has its turn before it.
+    def before(self, segment: Segment, reverse: bytes, now: int) -> list[Segment]:
+        """What has its turn before `segment` of the same flow: it waited long enough, or is of an earlier connection.
 
         `reverse` is the flow of the other direction.
         """
         key = segment.flow if segment.flow in self._openings else reverse
         opening = self._openings.get(key)
-        return self._close(key) if opening is not None and segment.time - opening.since >= self._limits.gap_wait else []
+        if opening is None:
+            return []
+        if now - opening.since >= self._limits.gap_wait:
+            return self._close(key)
+        if not (segment.flags & SYN and segment.checksum_ok) or opening.syns.get(segment.flow) == segment.seq:
+            return []
+        if segment.flow in opening.syns:
+            return self._close(key)
+        earlier: list[Segment] = []
+        others: list[Segment] = []
+        for held in opening.segments:
+            (earlier if _is_of_another(held, segment) else others).append(held)
+        if not any(held.checksum_ok for held in earlier):  # damaged numbers prove nothing
+            return []
+        self._close(key)
+        for held in others:
+            self.add(held, segment.flow if held.flow == reverse else reverse)
+        return earlier
 
     def add(self, segment: Segment, reverse: bytes) -> list[Segment]:
-        """Hold a segment before which nothing is `overdue`. What has its turn now, in the order to read it."""
+        """Hold a segment; nothing is `before` it. What has its turn now."""
         key = segment.flow if segment.flow in self._openings else reverse
         opening = self._openings.get(key)
         if opening is None:
@@ -54,7 +75,7 @@ class Openings:
         opening.bytes += size
         self._bytes += size
         if segment.flags & SYN and segment.checksum_ok:
-            opening.syns.add(segment.flow)
+            opening.syns[segment.flow] = segment.seq
         limits = self._limits
         if len(opening.syns) > 1 or opening.bytes > limits.reorder_bytes:
             return self._close(key)
@@ -62,18 +83,28 @@ class Openings:
             return self._close(next(iter(self._openings)))
         return []
 
-    def due(self, now: int | None) -> list[Segment]:
-        """The segments of the flows that have waited long enough at `now`; None: of all."""
-        segments: list[Segment] = []
+    def due(self, now: int | None) -> list[list[Segment]]:
+        """The flows that have waited long enough at `now`; None: all."""
+        due: list[list[Segment]] = []
         while self._openings:
             key, opening = next(iter(self._openings.items()))
             if now is not None and now - opening.since < self._limits.gap_wait:
                 break
-            segments += self._close(key)
-        return segments
+            due.append(self._close(key))
+        return due
 
     def _close(self, key: bytes) -> list[Segment]:
-        """SYNs first, and otherwise as they came."""
         opening = self._openings.pop(key)
         self._bytes -= opening.bytes
-        return sorted(opening.segments, key=lambda segment: not segment.flags & SYN)
+        return opening.segments
+
+
+def _is_of_another(held: Segment, syn: Segment) -> bool:
+    """Whether a segment that came before a SYN did not overtake it, but is of an earlier connection, as its numbers say."""
+    if held.flow == syn.flow:
+        number = held.seq
+    elif held.flags & ACK:
+        number = held.ack
+    else:
+        return False
+    return not 0 <= sequence_difference(number, syn.seq) <= WINDOW

@@ -180,8 +180,11 @@ class PacketDecoder:
                     whole = self._fragments.add(
                         packet[0], key, field & 0xFFF8, data[start + 8 : end], bool(field & 1), bool(cut)
                     )
-                    return None if whole is None else (whole, following, source + destination, 0, len(whole), 0)
-                start += 8
+                    if whole is None:
+                        return None
+                    data, start, end, cut = whole, 0, len(whole), 0  # more headers may stand in it
+                else:
+                    start += 8
             elif protocol == _AUTHENTICATION:
                 start += (data[start + 1] + 2) * 4
             else:

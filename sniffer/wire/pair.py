@@ -29,11 +29,15 @@ class WebSocketPair:
         limits: Limits,
         ledger: LossLedger,
         positions: dict[Sender, int],
+        latest: dict[Sender, int],
         deflate: Deflate | None,
         *,
         client_boundary_known: bool,
     ) -> WebSocketPair:
-        """After the opening handshake. `client_boundary_known` False: where the client's first frame begins is not known."""
+        """After the opening handshake. `positions`, `latest`: where the reader of each sender begins (`WebSocketReader`).
+
+        `client_boundary_known` False: where the client's first frame begins is not known.
+        """
         client = server = None
         if deflate is not None:
             client = Inflater(deflate.client_takeover, deflate.client_window_bits, limits.message_bytes, limits.inflated_bytes)
@@ -44,17 +48,21 @@ class WebSocketPair:
                 limits,
                 ledger,
                 position=positions["client"],
+                latest=latest["client"],
                 inflater=client,
                 boundary_known=client_boundary_known,
             ),
-            WebSocketReader("server", limits, ledger, position=positions["server"], inflater=server),
+            WebSocketReader("server", limits, ledger, position=positions["server"], latest=latest["server"], inflater=server),
         )
 
     @classmethod
-    def joined_midway(cls, limits: Limits, ledger: LossLedger, positions: dict[Sender, int]) -> WebSocketPair:
+    def joined_midway(
+        cls, limits: Limits, ledger: LossLedger, positions: dict[Sender, int], latest: dict[Sender, int]
+    ) -> WebSocketPair:
         """No handshake was seen."""
         client, server = (
-            WebSocketReader(name, limits, ledger, position=positions[name], handshake_seen=False) for name in SENDERS
+            WebSocketReader(name, limits, ledger, position=positions[name], latest=latest[name], handshake_seen=False)
+            for name in SENDERS
         )
         return cls(client, server)
 

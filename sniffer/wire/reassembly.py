@@ -14,7 +14,9 @@ The rules, in the order in which they bite:
    seen. What is known of such bytes only names the reason of the gap.
 
 The result depends on the packets and their order alone, not on how they were cut into blocks: whatever time brings about is
-brought about before the next packet is looked at, with the times at which it was due.
+brought about before the next packet is looked at, with the times at which it was due. What time it is, `clock` says: the latest
+time of all packets so far, those of other flows included. A packet's own time may step back behind it, and says only when its
+bytes came.
 
 Offsets count stream bytes from the first known one; sequence numbers are 32 bits and wrap.
 """
@@ -33,8 +35,9 @@ SEQUENCE_MASK: Final = SEQUENCE_SPACE - 1
 HALF_SPACE: Final = 1 << 31
 
 NOT_CAPTURED: Final = "not captured"
-_PLAUSIBLE: Final = 1 << 20
-"""How far from what was seen a RST may stand and still be believed: about a window."""
+WINDOW: Final = 1 << 20
+"""How far from what was seen a number may stand and still be believed: about a window."""
+_NEVER: Final = 1 << 64
 _REMEMBERED: Final = 64
 """Byte ranges of unusable segments that are remembered, to name the reason of a gap."""
 
@@ -48,7 +51,8 @@ class Stream:
     """The bytes that one side sends.
 
     `clean`, `next_seq`, `offset`, `items` and `acked` are read and written by the engine's fast path: while `clean`, a segment
-    at `next_seq` may be appended to `items` as it is, and `acked` set to the peer's latest acknowledgement number.
+    at `next_seq` may be appended to `items` as it is, and `acked` set to the peer's latest acknowledgement number. `clock` and
+    `latest`, the time of the connection's latest packet until then, are set before anything else is told.
     """
 
     __slots__ = (
@@ -64,8 +68,10 @@ class Stream:
         "acked",
         "checked",
         "clean",
+        "clock",
         "held_bytes",
         "items",
+        "latest",
         "lost",
         "next_seq",
         "offloaded",
@@ -81,6 +87,8 @@ class Stream:
         """Whether it is known what its checksums are worth; until then no segment may take the fast path past `Side.admit`."""
         self.started = False
         self.clean = False
+        self.clock = 0
+        self.latest = 0
         self.next_seq = 0
         self.offset = 0
         self.acked = 0
@@ -169,7 +177,7 @@ class Stream:
             return True
         self._check_hole(time)
         ahead = sequence_difference(seq, self.next_seq)
-        if abs(ahead) > _PLAUSIBLE:
+        if abs(ahead) > WINDOW:
             return False
         if self._end_offset is None and ahead > 0:
             self._end_offset = self.offset + ahead
@@ -219,7 +227,7 @@ class Stream:
         old, new = payload[: self.offset - offset], payload[self.offset - offset :]
         floor = max(offset, self._acked_offset())
         if floor < offset + len(old):
-            first = max(self._settled(time), index_at(self.items, floor))
+            first = max(self._settled(), index_at(self.items, floor))
             self.lost += mark_conflicts(self.items, first, time, floor, old[floor - offset :])
         return new
 
@@ -261,16 +269,19 @@ class Stream:
     # --- giving up -------------------------------------------------------------------------------------------------------
 
     def _check_hole(self, time: int) -> None:
-        """Give up the holes whose time has come, each at the time at which it was due."""
-        acked_wait, seen_wait = self._limits.gap_wait, self._limits.gap_wait_unacknowledged
-        while True:
-            if self._hole_acked_since is not None and time - self._hole_acked_since >= acked_wait:
-                # Only what was acknowledged when the wait began has waited long enough.
-                self._skip_to(self._hole_acked_since + acked_wait, self._hole_acked_to, None)
-            elif self._hole_seen_since is not None and time - self._hole_seen_since >= seen_wait:
-                self.give_up(self._hole_seen_since + seen_wait, None)
-            else:
+        """Give up the holes whose time has come at `time` or before, each when it was due, and in that order."""
+        if time > self.clock:
+            self.clock = time
+        limits = self._limits
+        while self._hole_acked_since is not None or self._hole_seen_since is not None:
+            acked = _NEVER if self._hole_acked_since is None else self._hole_acked_since + limits.gap_wait
+            seen = _NEVER if self._hole_seen_since is None else self._hole_seen_since + limits.gap_wait_unacknowledged
+            if self.clock < acked and self.clock < seen:
                 return
+            if acked <= seen:  # only what was acknowledged when the wait began has waited long enough
+                self._skip_to(acked, self._hole_acked_to, None)
+            else:
+                self.give_up(seen, None)
 
     def give_up(self, time: int, reason: str | None) -> None:
         """Turn the first hole into a gap, whether acknowledged or not."""
@@ -288,7 +299,7 @@ class Stream:
         if end > self.offset:
             length = end - self.offset
             known = (why for start, stop, why, _ in self._unusable if start < end and stop > self.offset)
-            self.items.append(Gap(self.offset, time, length, reason or next(known, NOT_CAPTURED)))
+            self.items.append(Gap(self.offset, time, length, reason or next(known, NOT_CAPTURED), self.latest))
             self.lost += length
             self._advance(length)
         self._hole_advanced(time)
@@ -297,9 +308,9 @@ class Stream:
 
     # --- handing on ------------------------------------------------------------------------------------------------------
 
-    def _settled(self, now: int) -> int:
+    def _settled(self) -> int:
         """How many of the items are settled: acknowledged, old enough, or the oldest of too many."""
-        items, limits = self.items, self._limits
+        items, limits, now = self.items, self._limits, self.clock
         floor = max(self._acked_offset(), self.offset - limits.reorder_bytes)
         if floor >= self.offset:
             return len(items)
@@ -318,10 +329,12 @@ class Stream:
         items = self.items
         if not items:
             return []
+        if now > self.clock:
+            self.clock = now
         if sequence_difference(self.acked, self.next_seq) < -(1 << 30):
             # Nobody acknowledges; a number that falls half the space behind would be taken for one far ahead.
             self.acked = (self.next_seq - (1 << 29)) & SEQUENCE_MASK
-        count = self._settled(now)
+        count = self._settled()
         self.items = items[count:]
         return items if count == len(items) else items[:count]
 

@@ -12,13 +12,18 @@ Data: TypeAlias = tuple[int, int, bytes]
 
 
 class Gap:
-    """A hole of `length` bytes at `offset`, given up at `time`. None: unknown length."""
+    """A hole of `length` bytes at `offset`, given up at `time`. None: unknown length.
 
-    __slots__ = ("length", "offset", "reason", "time")
+    `behind`: the time of the latest packet of the connection when it was given up. Where clocks step back, what comes next may
+    be earlier than `time`, and still is behind the hole.
+    """
 
-    def __init__(self, offset: int, time: int, length: int | None, reason: str) -> None:
+    __slots__ = ("behind", "length", "offset", "reason", "time")
+
+    def __init__(self, offset: int, time: int, length: int | None, reason: str, behind: int | None = None) -> None:
         self.offset = offset
         self.time = time
+        self.behind = time if behind is None else behind
         self.length = length
         self.reason = reason
 
@@ -42,8 +47,10 @@ Item: TypeAlias = Data | Gap | End
 
 
 def time_of(item: Item) -> int:
-    """Wire time in ns of an item of any kind."""
-    return item[1] if isinstance(item, tuple) else item.time
+    """Wire time in ns of an item of any kind; of a gap, that of what it is behind."""
+    if isinstance(item, tuple):
+        return item[1]
+    return item.behind if isinstance(item, Gap) else item.time
 
 
 Place: TypeAlias = tuple[bool, int, bool, bool]

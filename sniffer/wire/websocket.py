@@ -3,6 +3,9 @@
 A passive recorder records what it sees: a client that does not mask, an oversized control frame or text that is not UTF-8 is a
 message like any other. Only what cannot be read is a loss.
 
+A side is over with a close frame, and with a frame that its receiver must fail the connection for: the receiver takes nothing
+of what follows for a message, and so do we.
+
 After a hole the reader is in one of three places:
 
 - inside a frame whose head was seen, and the hole ends inside it: that message is lost, the next frame begins where it must;
@@ -17,42 +20,22 @@ from typing import Final
 from websockets.speedups import apply_mask
 
 from sniffer.config import Limits
-from sniffer.model import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PONG, OPCODE_TEXT, Sender, WireMessage
+from sniffer.model import OPCODE_BINARY, OPCODE_CLOSE, OPCODE_TEXT, Sender, WireMessage
 from sniffer.wire.deflate import InflateError, Inflater
+from sniffer.wire.frames import FIN, FIRST_BYTES, OPCODE_CONTINUATION, RSV1, frame_head
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.resync import Resync
 from sniffer.wire.stream import CAPTURE_ENDED, Data, End, Gap, Item
 
-FIN: Final = 0x80
-RSV1: Final = 0x40
-OPCODE_CONTINUATION: Final = 0x0
 _FIN_DATA: Final = frozenset({FIN | OPCODE_TEXT, FIN | OPCODE_BINARY})
 _FIN_TEXT_DEFLATED: Final = FIN | RSV1 | OPCODE_TEXT
-_MASKED: Final = 0x80
 _UNMASKED_16: Final = 126
 """The second byte of an unmasked frame whose length stands in the next two."""
 
 _TORN: Final = "message torn by a gap"
+_TOO_LONG: Final = "frame over the limit of bytes for a message"
 _AFTER_FAILURE: Final = "after a frame that makes a receiver fail the connection"
-
-Head = tuple[int, bool, int, int]
-"""(first byte, masked, offset of the payload, length of the payload)."""
-
-
-def frame_head(data: bytes, at: int) -> Head | None:
-    """The frame head at `at`, less the masking key; None while it is incomplete."""
-    size = len(data) - at
-    if size < 2:
-        return None
-    first, second = data[at], data[at + 1]
-    length, start = second & 0x7F, at + 2
-    if length == 126:
-        length, start = int.from_bytes(data[start : start + 2]), start + 2
-    elif length == 127:
-        length, start = int.from_bytes(data[start : start + 8]), start + 8
-    if second & _MASKED:
-        start += 4
-    return (first, bool(second & _MASKED), start, length) if start <= len(data) else None
+_AFTER_CLOSE: Final = "after a close frame"
 
 
 class _Fragments:
@@ -94,11 +77,13 @@ class WebSocketReader:
         ledger: LossLedger,
         *,
         position: int = 0,
+        latest: int = 0,
         inflater: Inflater | None = None,
         handshake_seen: bool = True,
         boundary_known: bool = True,
     ) -> None:
-        """`position`: of the next message. `inflater`: where permessage-deflate was agreed on.
+        """`position`: of the next message. `latest`: wire time of what this side had to send before, at its latest.
+        `inflater`: where permessage-deflate was agreed on.
 
         `handshake_seen` False: joined in the middle. Frame boundaries must be found, and a compressed message counts only if
         it inflates without any text before it: zlib refuses a reference to text that it was not given. `boundary_known` False:
@@ -115,18 +100,18 @@ class WebSocketReader:
         self._inflater = inflater
         if not handshake_seen:
             self._inflater = Inflater(False, 15, limits.message_bytes, limits.inflated_bytes)
-        self._latest = 0
+        self._latest = latest
         self._pending = bytearray()  # not a list: a flood of small segments must not cost an object each
         self._pending_bytes = 0
         self._need = 0
         self._began = 0
         self._offset = 0
         self._fragments: _Fragments | None = None
-        self._broken = False  # the fragments up to the next final frame belong to a message that is lost
+        self._broken = False  # the fragments up to the next final frame, if there are any, belong to a message that is lost
         self._discard: _Discard | None = None
         self._masked: bool | None = None if not handshake_seen else sender == "client"
         self._resync: Resync | None = None
-        self._failed = False
+        self._over = ""  # why nothing that follows is a message
         self._out: list[WireMessage] = []
         if not handshake_seen or not boundary_known:
             self._resync = self._new_resync()
@@ -157,7 +142,7 @@ class WebSocketReader:
                 offset, time, data = item
                 if time > self._latest:
                     self._latest = time
-                if self._pending_bytes or self._discard or self._resync or self._failed:
+                if self._pending_bytes or self._discard or self._resync or self._over:
                     self._continue(item)
                 elif (
                     len(data) > 4
@@ -211,7 +196,7 @@ class WebSocketReader:
                     self._fail(offset + at, began, size - at, "a frame of 2^63 bytes or more")
                     return
                 if length > limit and start <= size:
-                    self._too_long(offset + at, began, first, stop - at, size - at)
+                    self._lose_frame(first, offset + at, began, size - at, stop - size, _TOO_LONG)
                     return
                 need = stop
                 break
@@ -226,8 +211,8 @@ class WebSocketReader:
                 self._message(OPCODE_TEXT, True, began, offset + at, stop - at, payload)
             else:
                 self._frame(first, began, offset + at, stop - at, payload)
-                if self._failed:
-                    self._lose(offset + stop, began, size - stop, _AFTER_FAILURE, messages=None)
+                if self._over:
+                    self._skip(offset + stop, began, size - stop)
                     return
             at = stop
             if carried is not None:
@@ -241,30 +226,39 @@ class WebSocketReader:
 
     def _frame(self, first: int, began: int, offset: int, size: int, payload: bytes) -> None:
         """A whole frame of `size` bytes, head included, that is not simply a whole message."""
-        opcode = first & 0x0F
-        if OPCODE_CLOSE <= opcode <= OPCODE_PONG and first & (FIN | 0x30) == FIN:
+        violation = self._violation(first)
+        if violation:
+            self._fail(offset, began, size, violation)
+            return
+        opcode, compressed = first & 0x0F, bool(first & RSV1)
+        if opcode >= OPCODE_CLOSE:
             self._emit(opcode, began, payload)
-            return
-        if opcode > OPCODE_BINARY or first & 0x30:
-            self._fail(offset, began, size, f"reserved opcode or bits, or a control frame in pieces (0x{first:02x})")
-            return
-        if opcode != OPCODE_CONTINUATION:
-            if self._fragments is not None:
-                self._drop_fragments("a new message began before the last one ended")
-            self._broken = False
-            compressed = bool(first & RSV1)
-            if first & FIN:
-                self._message(opcode, compressed, began, offset, size, payload)
-                return
-            self._fragments = _Fragments(opcode, compressed, began, offset)
-        elif self._broken:
+            if opcode == OPCODE_CLOSE:
+                self._stop(_AFTER_CLOSE)
+        elif opcode == OPCODE_CONTINUATION and self._broken:
             self._lose(offset, began, size, "fragment of a message that is lost", messages=0)
             self._broken = not first & FIN
-            return
-        elif self._fragments is None:
-            self._lose(offset, began, size, "continuation of a message that did not begin")
-            return
-        self._fragment(size, payload, bool(first & FIN))
+        elif opcode == OPCODE_CONTINUATION:
+            self._fragment(size, payload, bool(first & FIN))
+        else:
+            self._broken = False
+            if first & FIN:
+                self._message(opcode, compressed, began, offset, size, payload)
+            else:
+                self._fragments = _Fragments(opcode, compressed, began, offset)
+                self._fragment(size, payload, False)
+
+    def _violation(self, first: int) -> str:
+        """Why a receiver fails the connection over a frame that begins so (sections 5.2 and 5.4); empty: it does not."""
+        if first not in FIRST_BYTES:
+            return f"reserved opcode or bits, or a control frame in pieces (0x{first:02x})"
+        if first & RSV1 and self._inflater is None:
+            return "RSV1 is set, and no compression was agreed on"
+        if first & 0x0F == OPCODE_CONTINUATION:
+            return "" if self._broken or self._fragments is not None else "continuation of a message that did not begin"
+        if first & 0x0F <= OPCODE_BINARY and self._fragments is not None:
+            return "a new message began before the last one ended"
+        return ""
 
     def _fragment(self, size: int, payload: bytes, final: bool) -> None:
         fragments = self._fragments
@@ -284,9 +278,7 @@ class WebSocketReader:
         """A whole message, not yet inflated; its frames take `size` bytes of the stream."""
         if compressed:
             self.compressed_seen = True
-            if self._inflater is None:
-                self._lose(offset, began, size, "RSV1 is set, and no compression was agreed on")
-                return
+            assert self._inflater is not None
             try:
                 inflated = self._inflater.inflate(payload)
             except InflateError as error:
@@ -306,8 +298,8 @@ class WebSocketReader:
     def _continue(self, item: Data) -> None:
         """More bytes for what is under way: a frame, a discard, or the search for a frame boundary."""
         offset, time, data = item
-        if self._failed:
-            self._lose(offset, time, len(data), _AFTER_FAILURE, messages=None)
+        if self._over:
+            self._skip(offset, time, len(data))
         elif self._resync is not None:
             self._search(item)
         elif self._discard is not None:
@@ -328,10 +320,19 @@ class WebSocketReader:
             self._pending_bytes = 0
             self._frames(self._offset, self._began, whole, time)
 
-    def _too_long(self, offset: int, began: int, first: int, length: int, seen: int) -> None:
-        """A frame that is longer than we hold: it is read past. `length` and `seen` of the whole frame, head included."""
-        self._break(first)
-        self._discard = _Discard(offset, began, seen, length - seen, 1, "frame over the limit of bytes for a message")
+    def _lose_frame(self, first: int, offset: int, began: int, seen: int, left: int, reason: str) -> None:
+        """A frame whose head was seen is not read: `seen` bytes of it were captured so far, `left` bytes are to come."""
+        violation = self._violation(first)
+        if violation:
+            self._fail(offset, began, seen, violation)
+        elif first & 0x0F == OPCODE_CLOSE:
+            self._lose(offset, began, seen, reason)
+            self._stop(_AFTER_CLOSE)
+        else:
+            self._break(first)
+            self._discard = _Discard(offset, began, seen, left, 1, reason)
+            if not left:
+                self._finish_discard()
 
     def _break(self, first: int) -> None:
         """The message that the frame with this first byte belongs to is lost."""
@@ -384,10 +385,19 @@ class WebSocketReader:
 
     def _fail(self, offset: int, began: int, length: int, reason: str) -> None:
         """A frame that makes a receiver fail the connection (section 5.2): nothing that follows is a message."""
-        self._failed = True
         self._lose(offset, began, length, reason)
+        self._stop(_AFTER_FAILURE)
+
+    def _stop(self, over: str) -> None:
+        """The receiver takes nothing that follows for a message: it lets it lie (sections 1.4 and 7.1.7)."""
+        self._over = over
         if self._fragments is not None:
-            self._drop_fragments("message torn by a broken frame")
+            self._drop_fragments(f"message without its end {over}")
+
+    def _skip(self, offset: int, time: int, length: int) -> None:
+        """Bytes of a side that is over: no messages after a close frame, and else nobody knows what they were."""
+        if length:
+            self._lose(offset, time, length, self._over, messages=0 if self._over == _AFTER_CLOSE else None)
 
     def _lose_sync(self, reason: str) -> None:
         if self._fragments is not None:
@@ -400,7 +410,7 @@ class WebSocketReader:
 
     def _gap(self, gap: Gap, reason: str = _TORN) -> None:
         self._note_hole()
-        if self._failed:
+        if self._over:
             return
         if self._resync is not None:
             self._lose_buffered(self._resync, "between a gap and the next proved frame")
@@ -423,10 +433,7 @@ class WebSocketReader:
                 first, _, start, size = head
                 left = start + size - len(data) - length
                 if left >= 0:
-                    self._break(first)
-                    self._discard = _Discard(self._offset, self._began, len(data), left, 1, reason)
-                    if not left:
-                        self._finish_discard()
+                    self._lose_frame(first, self._offset, self._began, len(data), left, reason)
                     return
             self._lose(self._offset, self._began, len(data), reason)
         self._lose_sync(reason)
@@ -447,11 +454,11 @@ class WebSocketReader:
         resync = self._resync
         assert resync is not None
         self._masked = resync.masked
-        # A continuation can only belong to a message whose beginning is lost.
-        self._broken = resync.begins_inside_message
+        # A continuation can only belong to a message whose beginning is lost, and one may follow control frames.
+        self._broken = True
         self._resync = None
         for chunk in chunks:
-            if self._pending_bytes or self._discard or self._failed:
+            if self._pending_bytes or self._discard or self._over:
                 self._continue(chunk)
             else:
                 self._frames(*chunk)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sniffer.model import Loss
 from tests.conversations import SIDES, Conversation, check_whole, only_connection, random_conversation, shuffled
-from tests.packets import ACK, MILLISECOND, Sent
+from tests.packets import ACK, MILLISECOND, Flow, Sent
 from tests.reading import Reading, read_packets
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -168,3 +168,52 @@ def test_the_size_of_blocks_changes_nothing(seed: int) -> None:
     whole = outcome(read_packets(packets, 100_000))
     for block in (1, 7, rng.randint(2, 50)):
         assert outcome(read_packets(packets, block)) == whole, block
+
+
+def random_answer(rng: random.Random, method: str) -> tuple[bytes, bytes]:
+    """An answer on the wire, and its body."""
+    status = rng.choice((200, 200, 200, 204, 304, 404))
+    body = (
+        b"" if status in (204, 304) else rng.choice((b"", b"HTT", b"ok", rng.randbytes(rng.randint(1, 300)), b'{"a":1}' * 50))
+    )
+    head = b"HTTP/1.1 %d x\r\n" % status
+    if rng.random() < 0.2:
+        head = b"HTTP/1.1 103 Early Hints\r\n\r\n" + head
+    written = body
+    if status not in (204, 304) and rng.random() < 0.3:
+        head += b"Transfer-Encoding: chunked\r\n"
+        written = (b"%x\r\n%s\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
+    elif status not in (204, 304) or rng.random() < 0.5:
+        head += b"Content-Length: %d\r\n" % (len(body) or rng.choice((0, 9)) * (status == 304))
+    return (head + b"\r\n", b"") if method == "HEAD" else (head + b"\r\n" + written, body)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=SEEDS)
+def test_answers_behind_a_hole_in_the_requests(seed: int) -> None:
+    """Whatever the methods of the requests that are missing: what is given as an answer was one, and the rest is counted."""
+    rng = random.Random(seed)
+    flow = Flow(step=rng.choice((1, MILLISECOND)))
+    flow.open()
+    bodies: list[bytes] = []
+    missing = rng.randint(0, 5)
+    lost: list[Sent] = []
+    for number in range(8):
+        methods = [rng.choice(("GET", "GET", "POST", "HEAD")) for _ in range(rng.choice((1, 1, 3)))]
+        asked = b"".join(f"{method} /{number} HTTP/1.1\r\nHost: h.test\r\n\r\n".encode() for method in methods)
+        sent = flow.data("client", asked, size=rng.choice((20, 1460)), acknowledge=False)
+        if number == missing:
+            lost += rng.sample(sent, rng.randint(1, len(sent)))
+        answers = [random_answer(rng, method) for method in methods]
+        bodies += [body for _, body in answers]
+        flow.data("server", b"".join(answer for answer, _ in answers), size=rng.choice((1, 7, 1460)))
+        flow.time += rng.choice((0, 1000 * MILLISECOND))
+    if rng.random() < 0.7:
+        flow.close()
+    seen = only_connection(read_packets([sent.packet() for sent in flow.sent if sent not in lost], rng.choice(BLOCKS)))
+    answered = [body for who, body in seen.http if who == "server"]
+    assert answered == bodies[: len(answered)]
+    assert len(answered) >= len(bodies) - 1  # the last one is followed by nothing that would say whether it is to a HEAD
+    unread = sum(loss.bytes or 0 for loss in seen.losses if loss.sender == "server")
+    assert bool(unread) == (len(answered) < len(bodies))
+    assert sum(loss.bytes or 0 for loss in seen.losses if loss.layer == "tcp") == sum(len(sent.payload) for sent in lost)

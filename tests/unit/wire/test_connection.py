@@ -56,6 +56,12 @@ def test_a_conversation_from_syn_to_fin() -> None:
         (b"", b"SSH-2.0-OpenSSH_9.2\r\n", "tcp", "neither HTTP"),
         (b"", b"HT", "tcp", "neither HTTP"),
         (request("x-unknown"), response("x-unknown"), "ws", "x-unknown"),
+        (
+            request("permessage-deflate"),
+            response("permessage-deflate; server_max_window_bits=1?").replace(b"1?", b"1\xb2"),
+            "ws",
+            "server_max_window_bits=1\xb2",
+        ),
         (request(), response().replace(b"websocket", b"h2c"), "http", "upgraded to h2c"),
         (b"GET / HTTP/1.1\r\nbroken\r\n\r\n", b"", "http", "not HTTP/1.1"),
     ],
@@ -94,6 +100,49 @@ def test_a_tunnel_is_looked_into_anew() -> None:
     assert seen.messages["server"] == [("text", ORDER)]
     assert seen.positions == {"client": [0, 1], "server": [0, 1, 2]}
     assert seen.connection.host == "exchange.test"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_path_is_that_of_the_first_request(together: bool) -> None:
+    flow = Flow()
+    flow.open()
+    asked = [b"GET /%d HTTP/1.1\r\nHost: h.test\r\n\r\n" % number for number in range(3)]
+    for part in [b"".join(asked)] if together else asked:
+        flow.data("client", part)
+    flow.data("server", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * 3)
+    connection = read(flow).connection
+    assert (connection.host, connection.path) == ("h.test", "/0")
+
+
+@pytest.mark.parametrize("inner", ["http", "ws"])
+@pytest.mark.parametrize("tunnel", [True, False])
+def test_captured_at_never_steps_back_where_http_ends(inner: str, tunnel: bool) -> None:
+    """The answer that switches was lost on the way, and was sent again behind what follows it."""
+    flow = Flow()
+    flow.open()
+    if tunnel:
+        flow.data("client", b"CONNECT exchange.test:80 HTTP/1.1\r\nHost: exchange.test:80\r\n\r\n")
+        if inner == "ws":
+            flow.data("server", b"HTTP/1.1 200 Connection established\r\n\r\n")
+            flow.data("client", request())
+    else:
+        flow.data("client", request())
+    switch = response() if inner == "ws" or not tunnel else b"HTTP/1.1 200 Connection established\r\n\r\n"
+    lost = flow.data("server", switch, acknowledge=False)[0]
+    follows = frame(TEXT, ORDER)
+    if inner == "http" and tunnel:
+        follows = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        flow.put("client", ACK | PSH, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", ack=lost.seq)
+    flow.data("server", follows, acknowledge=False)
+    flow.time += 50_000_000
+    again = lost.later(flow.time - lost.time)
+    flow.sent = [sent for sent in flow.sent if sent is not lost] + [again]
+    flow.time += 1000
+    flow.acknowledge("client")
+    flow.close()
+    seen = read(flow)
+    captured = [captured_at for _, captured_at in seen.times["server"]]
+    assert captured[-2:] == [again.time] * 2
 
 
 @pytest.mark.parametrize("ports", [(50_000, 8080), (8080, 50_000)])

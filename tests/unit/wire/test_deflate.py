@@ -36,6 +36,13 @@ def test_what_was_agreed_on(header: str, expected: Deflate | None) -> None:
         "permessage-deflate; server_max_window_bits=7",
         "permessage-deflate; server_max_window_bits=16",
         "permessage-deflate; client_max_window_bits=-9",
+        "permessage-deflate; client_max_window_bits=09",
+        "permessage-deflate; client_max_window_bits=+9",
+        "permessage-deflate; client_max_window_bits=1_0",
+        "permessage-deflate; server_max_window_bits=\xb2",  # a digit to Python, and no number
+        "permessage-deflate; server_max_window_bits=1\xb9",
+        "permessage-deflate; server_max_window_bits=\u0669",
+        "permessage-deflate; server_max_window_bits=" + "9" * 5000,
         "permessage-deflate; server_no_context_takeover=1",
         "permessage-deflate; what=ever",
     ],

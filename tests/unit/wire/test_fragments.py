@@ -38,6 +38,41 @@ def test_copies_and_overlaps_that_agree() -> None:
     assert not lost
 
 
+def test_copies_that_come_when_the_datagram_is_whole() -> None:
+    """As of two interfaces: fragment by fragment, or one of them behind the other."""
+    for order in ([0, 0, 1, 1, 2, 2], [0, 1, 2, 0, 1, 2], [0, 1, 2, 2, 1, 0]):
+        whole, lost = fragments()
+        found = [whole.add(at, b"key", *PARTS[part], False) for at, part in enumerate(order)]
+        assert found.count(DATAGRAM) == 1
+        assert whole.add(9, b"key", 32, DATAGRAM[32:36], False, True) is None  # cut by a shorter snap length
+        whole.flush()
+        assert not lost
+
+
+def test_an_identification_that_comes_again_begins_a_new_datagram() -> None:
+    whole, lost = fragments()
+    other = DATAGRAM[::-1]
+    for datagram in (DATAGRAM, other, DATAGRAM):
+        found = [whole.add(0, b"key", at, datagram[at : at + 16], at < 32, False) for at in (0, 16, 32)]
+        assert found == [None, None, datagram]
+    assert whole.add(0, b"key", 0, DATAGRAM[:32], False, False) == DATAGRAM[:32]  # the same bytes, and ends there
+    assert whole.add(100 * SECOND, b"key", *PARTS[0], False) is None
+    whole.flush()
+    assert lost == [(100 * SECOND, 16, "IP datagram never became whole")]
+
+
+def test_whole_datagrams_are_remembered_within_bounds() -> None:
+    whole, lost = fragments()
+    payload = bytes(64_000)
+    for number in range(200):
+        whole.add(number, b"%d" % number, 0, payload, True, False)
+        assert whole.add(number, b"%d" % number, len(payload), b"end", False, False)
+    assert sum(len(data) for _, data in whole._whole.values()) == whole._whole_bytes < 1 << 23
+    whole.add(100 * SECOND, b"later", *PARTS[0], False)
+    assert (len(whole._whole), whole._whole_bytes) == (0, 0)
+    assert not lost
+
+
 def test_overlaps_that_differ_are_a_loss() -> None:
     whole, lost = fragments()
     whole.add(0, b"key", *PARTS[0], False)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from sniffer.config import Limits
+from sniffer.snapshot import dump, load
 from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header
 from sniffer.wire.stream import Gap
 from tests.cost import assert_grows_linearly
@@ -18,7 +19,8 @@ class Talk:
     """A conversation, and the offsets of its sides."""
 
     def __init__(self, *, first_request_seen: bool = True, limits: Limits | None = None) -> None:
-        self.http = HttpConversation(limits or Limits(), {"client": 0, "server": 0}, first_request_seen=first_request_seen)
+        nothing_yet = ({"client": 0, "server": 0}, {"client": 0, "server": 0})
+        self.http = HttpConversation(limits or Limits(), *nothing_yet, first_request_seen=first_request_seen)  # type: ignore[arg-type]
         self.offsets = {"client": 0, "server": 0}
         self.time = 0
 
@@ -122,6 +124,91 @@ def test_a_hole_in_the_requests_leaves_the_answers() -> None:
     assert talk.got == [("server", None, 200, b"ok")]
     assert talk.http.torn == [("client", 0, 0, 10)]
     assert talk.rest("client") == GET
+
+
+HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
+HEAD_ANSWERS = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\n",
+)
+OTHER_ANSWERS = (
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", b"ab"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nHTT", b"HTT"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
+    (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+    (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", b""),
+    (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"ok"),
+)
+
+
+def hole_in_the_requests() -> Talk:
+    talk = Talk()
+    talk.gap("client")
+    return talk
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("joined_midway", [True, False])
+def test_an_answer_that_may_be_to_a_head_is_as_long_as_what_follows_it_says(size: int, joined_midway: bool) -> None:
+    for answer, body in [(answer, b"") for answer in HEAD_ANSWERS] + list(OTHER_ANSWERS):
+        talk = Talk(first_request_seen=False) if joined_midway else hole_in_the_requests()
+        data = OK + answer + OK
+        talk.say("server", *[data[at : at + size] for at in range(0, len(data), size)])
+        assert [got[3] for got in talk.got] == [b"ok", body, b"ok"], answer
+        assert not talk.http.held_bytes()
+
+
+@pytest.mark.parametrize("answer", HEAD_ANSWERS)
+def test_an_answer_that_nobody_knows_the_length_of_waits(answer: bytes) -> None:
+    talk = hole_in_the_requests().say("server", answer, b"HTTP/1")
+    assert not talk.got
+    assert talk.rest("server") == answer + b"HTTP/1"
+    head = talk.say("server", b".1 200").http.messages[0][1]
+    assert head[1:3] == (0, 0)  # the application had it before what proves it
+    assert talk.http.held_bytes() == len("HTTP/1.1 200")
+
+
+def test_a_snapshot_before_the_length_is_known() -> None:
+    talk, data = hole_in_the_requests(), HEAD_ANSWERS[0] + OK
+    shared = {"limits": talk.http._limits}
+    for at in range(len(data)):
+        talk.http = load(dump(talk.http, shared), shared)
+        talk.say("server", data[at : at + 1])
+    assert [got[3] for got in talk.got] == [b"", b"ok"]
+
+
+def test_a_hole_behind_an_answer_of_unknown_length() -> None:
+    talk = hole_in_the_requests().say("server", OK[:-2] + b"H")
+    with pytest.raises(HttpGap):
+        talk.gap("server")
+    assert not talk.got
+    assert talk.rest("server") == OK[:-2] + b"H"
+
+
+def test_without_a_length_a_body_or_a_tunnel_may_follow() -> None:
+    with pytest.raises(HttpError, match="either a body or a tunnel"):
+        hole_in_the_requests().say("server", b"HTTP/1.1 200 OK\r\n\r\n\x16\x03")
+    talk = hole_in_the_requests().say("server", b"HTTP/1.1 404 Not Found\r\n\r\nno")
+    talk.http.end("server", 9, True)
+    assert [got[3] for got in talk.got] == [b"no"]
+
+
+def test_requests_from_before_a_hole_have_their_answers() -> None:
+    talk = Talk().say("client", GET + HEAD + GET[:9])
+    talk.gap("client")
+    talk.say("server", OK + HEAD_ANSWERS[0] + OK)
+    assert talk.got[2:] == [("server", "GET", 200, b"ok"), ("server", "HEAD", 200, b""), ("server", None, 200, b"ok")]
+
+
+def test_an_answer_of_unknown_length_is_not_that_of_a_later_request() -> None:
+    talk = Talk(first_request_seen=False).say("server", b"", HEAD_ANSWERS[0]).say("client", GET).say("server", OK)
+    assert talk.got == [("client", "GET", None, b""), ("server", None, 200, b""), ("server", "GET", 200, b"ok")]
+    talk = Talk(first_request_seen=False).say("server", OK[:-1]).say("client", GET).say("server", b"k" + OK)
+    assert talk.got == [("client", "GET", None, b""), ("server", None, 200, b"ok"), ("server", "GET", 200, b"ok")]
+    talk = Talk(first_request_seen=False).say("server", b"").say("client", GET).say("server", OK)
+    assert talk.got == [("client", "GET", None, b""), ("server", "GET", 200, b"ok")]
 
 
 def test_a_hole_in_the_answers_ends_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -10,10 +11,13 @@ from sniffer.config import SECOND, Limits
 from sniffer.wire.engine import Engine
 from sniffer.wire.opening import Openings
 from tests.conversations import check_whole, random_conversation
-from tests.packets import ACK, MILLISECOND, SYN, Flow
-from tests.reading import read_packets
+from tests.frames import frame, request, response
+from tests.loading import Memory, Source, load
+from tests.packets import ACK, MICROSECOND, MILLISECOND, RST, START, SYN, Flow
+from tests.reading import Seen, read_packets
 
 LATE = 150 * MILLISECOND
+BLOCKS = (1, 2, 1000)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -100,3 +104,115 @@ def test_nothing_is_left_behind() -> None:
     assert len(engine.connections) == 1
     assert not engine._openings._openings
     assert engine._openings._bytes == 0
+
+
+# --- ports that are used again at once -------------------------------------------------------------------------------------
+
+
+def talk(flow: Flow, text: bytes) -> None:
+    """Open a connection, upgrade it, and say something."""
+    flow.open()
+    flow.data("client", request())
+    flow.data("server", response())
+    flow.data("client", frame(1, text, mask=b"abcd"))
+    flow.data("server", frame(1, text))
+
+
+def said(seen: Seen, text: bytes) -> bool:
+    """Whether the connection is as `talk` made it, and whole."""
+    return (
+        not seen.losses
+        and not seen.connection.joined_midway
+        and seen.messages == {"client": [("text", text)], "server": [("text", text)]}
+    )
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("refused", [True, False])
+@pytest.mark.parametrize("number", [500_000, 999_990, 1_000_100, 3_000_000])
+def test_refused_or_given_up_and_connected_again(number: int, refused: bool, block: int) -> None:
+    """Another SYN of the same side begins another connection, wherever its number lies."""
+    flow = Flow(numbers=(1_000_000, 5000))
+    flow.put("client", SYN)
+    if refused:
+        flow.put("server", RST | ACK, at=0)
+    flow.next = {"client": number, "server": 9_000_000}
+    talk(flow, b"order")
+    reading = read_packets(flow.packets(), block)
+    first, second = sorted(reading.connections.values(), key=lambda seen: seen.connection.opened_at)
+    assert said(second, b"order")
+    assert second.connection.opened_at == next(sent.time for sent in flow.sent if sent.seq == number)
+    assert not first.connection.has_payload
+    assert first.connection.closed_at == flow.sent[refused].time
+    assert not reading.losses
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("number", [500_000, 3_000_000])
+def test_reset_and_connected_again_where_one_direction_is_captured(number: int, block: int) -> None:
+    flow = Flow(numbers=(1_000_000, 5000))
+    for text, begin in ((b"one", 1_000_000), (b"two", number)):
+        flow.next["client"] = begin
+        flow.open()
+        flow.data("client", request())
+        flow.put("client", ACK, text)
+        flow.put("client", RST | ACK)
+    reading = read_packets([sent.packet() for sent in flow.sent if sent.source == flow.addresses["client"]], block)
+    assert [seen.connection.client.stream.extent for seen in reading.connections.values()] == [len(request()) + 3] * 2
+    assert [seen.http for seen in reading.connections.values()] == [[("client", b"")]] * 2
+    assert not [loss for loss in reading.losses if loss.layer == "tcp"]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("number", [500_000, 3_000_000])
+@pytest.mark.parametrize("late", [0, 3, 5])
+def test_joined_midway_and_reset_and_connected_again(late: int, number: int, block: int) -> None:
+    """The numbers part what is left of the old connection from what overtook the SYN of the new one."""
+    old = Flow(numbers=(1_000_000, 70_000))
+    old.data("server", b"an old word")
+    old.put("client", RST | ACK)
+    new = Flow(numbers=(number, 9_000_000), start=old.time)
+    talk(new, b"order")
+    sent = new.sent
+    sent.insert(late, sent.pop(0))
+    packets = [(START + at * MILLISECOND, *one.packet()[1:]) for at, one in enumerate(old.sent + sent)]
+    first, second = read_packets(packets, block).connections.values()
+    assert said(second, b"order")
+    assert first.connection.joined_midway
+    assert first.connection.server.stream.extent == len(b"an old word")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_damaged_numbers_part_nothing(block: int) -> None:
+    flow = Flow(numbers=(1_000_000, 5000))
+    talk(flow, b"order")
+    first, answer, *rest = flow.sent
+    for damaged in (replace(first, seq=77).damaged(6), rest[0].damaged(4)):
+        for order in ([damaged, first, answer, *rest], [first, damaged, answer, *rest], [damaged, *rest, first, answer]):
+            packets = [(START + at * MILLISECOND, *sent.packet()[1:]) for at, sent in enumerate(order)]
+            reading = read_packets(packets, block)
+            (seen,) = reading.connections.values()
+            assert not seen.connection.joined_midway
+            assert seen.messages == {"client": [("text", b"order")], "server": [("text", b"order")]}
+            assert not [loss for loss in reading.losses if loss.bytes]
+
+
+# --- a capture that ends within the wait, and goes on ----------------------------------------------------------------------
+
+
+def test_what_overtook_its_syn_names_the_connection() -> None:
+    """So a capture that ends between the two, and goes on, shows no connection that never was."""
+    flow = Flow()
+    talk(flow, b"order")
+    one, two, three, four, *rest = flow.sent
+    order = [three, four, one, two, *rest]
+    packets = [(START + at * 100 * MICROSECOND, *sent.packet()[1:]) for at, sent in enumerate(order)]
+    straight, resumed = Memory(), Memory()
+    load(straight, Source(packets, identity="journal"))
+    for end in (1, 2, 3, len(packets)):
+        load(resumed, Source(packets[:end], identity="journal"))
+        assert len(resumed.connections) == 1
+    assert resumed.connections == straight.connections
+    assert resumed.rows == straight.rows
+    (row,) = straight.connections.values()
+    assert START in row

@@ -138,6 +138,43 @@ def test_fragments_of_scapy() -> None:
         assert not lost
 
 
+@pytest.mark.parametrize("size", [8, 64, 400])
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize(
+    "inside",
+    [tcp(bytes(600)), IPv6ExtHdrDestOpt() / tcp(bytes(600)), IPv6ExtHdrDestOpt() / V4 / tcp(bytes(600))],
+    ids=["TCP", "destination options", "a tunnel behind destination options"],
+)
+def test_what_fragments_of_ipv6_carry(inside: ScapyPacket, size: int, copies: int) -> None:
+    """RFC 8200 section 4.5: extension headers may be a part of what is cut. `copies`: as interfaces show it."""
+    one, lost = decoder()
+    whole = bytes(V6 / inside)
+    following, body = whole[6], whole[40:]
+    found = []
+    for at in range(0, len(body), size):
+        fragment_header = pack("!BBHI", following, 0, at | (at + size < len(body)), 77)
+        data = ip_packet(whole[8:24], whole[24:40], 44, fragment_header + body[at : at + size])
+        found += [one.decode((7, 101, data, len(data), 0)) for _ in range(copies)]
+    one.flush()
+    assert [item.payload for item in found if item is not None] == [bytes(600)]
+    assert found[-copies] is not None
+    assert found[-copies].checksum_ok
+    assert not lost
+    assert not one.ignored
+
+
+def test_headers_that_never_end_in_fragments() -> None:
+    """Fragments in a fragment: each makes the next one whole."""
+    one, lost = decoder()
+    body = b"".join(pack("!BBHI", 44, 0, 1, number) for number in range(3000))
+    data = ip_packet(bytes(16), bytes(16), 44, pack("!BBHI", 44, 0, 1, 77) + body[:8])
+    assert one.decode((7, 101, data, len(data), 0)) is None
+    data = ip_packet(bytes(16), bytes(16), 44, pack("!BBHI", 44, 0, 8, 77) + body)
+    assert one.decode((7, 101, data, len(data), 0)) is None
+    one.flush()
+    assert lost
+
+
 def test_padding_is_no_payload() -> None:
     sent = Flow().put("client", ACK, b"x")
     found = decode(sent.packet()[2] + bytes(5))

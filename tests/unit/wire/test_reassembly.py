@@ -125,6 +125,37 @@ def test_looking_late_changes_nothing() -> None:
     assert run(()) == run((WAIT, 2 * WAIT, SECOND)) == [(0, 3, NOT_CAPTURED), (3, 3, NOT_CAPTURED)]
 
 
+def test_holes_are_given_up_in_the_order_in_which_they_are_due() -> None:
+    minute = Limits().gap_wait_unacknowledged
+
+    def run(*looks: int) -> list[tuple[int, int, int | None]]:
+        one = stream()
+        one.segment(0, 10, b"x")
+        one.acknowledge(minute - 1, 3)
+        items = [item for now in (*looks, 2 * minute) for item in one.take(now)]
+        return [(item.time, item.offset, item.length) for item in items if isinstance(item, Gap)]
+
+    assert run() == run(minute) == run(minute + WAIT) == [(minute, 0, 10)]
+
+
+@pytest.mark.parametrize("block_ends", [True, False])
+def test_the_clock_does_not_step_back(block_ends: bool) -> None:
+    """Where a packet's own time does, what another one's had settled stays so, and a hole that it gave up stays one."""
+    settled, hole = stream(), stream()
+    settled.segment(0, 0, b"abc")
+    hole.acknowledge(0, 3)
+    found: list[list[Item]] = [[], []]
+    for one, items in zip((settled, hole), found, strict=True):
+        one.clock = WAIT
+        if block_ends:
+            items += one.take(WAIT)
+        one.segment(WAIT - 1, 0, b"XYZ")
+        items += one.take(WAIT)
+    assert found[0] == [(0, 0, b"abc")]
+    assert gaps(found[1]) == [(0, 3, NOT_CAPTURED)]
+    assert text(found[1]) == b""
+
+
 def test_a_hole_that_nobody_acknowledges_is_given_up_after_a_minute() -> None:
     one = stream()
     one.segment(0, 3, b"def")
