@@ -49,7 +49,7 @@ _UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 class _Candidate:
     """A segment start that may begin a frame, and how far the chain of frames from there on has been followed."""
 
-    __slots__ = ("at", "begins_inside", "bits", "frames", "inside", "masked", "need", "offset", "trusted_at")
+    __slots__ = ("at", "bits", "frames", "inside", "masked", "need", "offset", "trusted_at")
 
     def __init__(self, offset: int, masked: bool | None) -> None:
         self.offset = self.at = offset  # `at`: where the next frame of the chain begins
@@ -59,7 +59,6 @@ class _Candidate:
         self.masked = masked
         self.inside: bool | None = None  # a fragmented message is under way; None: not known yet
         self.trusted_at: int | None = None  # the first frame that may be given
-        self.begins_inside = False  # that frame lies inside a message whose beginning is not given
 
 
 class Resync:
@@ -68,7 +67,6 @@ class Resync:
     def __init__(self, masked: bool | None, may_compress: bool, limits: Limits) -> None:
         """`masked`: how this side's frames were so far, None if unknown; `may_compress`: RSV1 may be set."""
         self.masked = masked
-        self.begins_inside_message = False
         self._may_compress = may_compress
         self._limits = limits
         self._data = bytearray()
@@ -124,7 +122,6 @@ class Resync:
             proved = candidate.frames >= wanted and candidate.bits >= PROOF_BITS
             if not remaining and proved and candidate.trusted_at is not None:
                 self.masked = candidate.masked
-                self.begins_inside_message = candidate.begins_inside
                 self._drop_before(candidate.trusted_at)
                 return self._take()
             remaining.append(candidate)
@@ -199,7 +196,6 @@ class Resync:
         candidate.frames += 1
         if candidate.trusted_at is None and candidate.frames * _LANDING_BITS + bits - _HEAD_BITS >= _TRUSTED_BITS:
             candidate.trusted_at = candidate.at
-            candidate.begins_inside = candidate.inside if candidate.inside is not None else not opcode
         if opcode < OPCODE_CLOSE:
             candidate.inside = not first & 0x80
         candidate.bits += bits
