@@ -67,6 +67,7 @@ def mode(path: Path) -> int:
     ("how", "group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGHUP, True)]
 )
 def test_signals_drain_and_publish(db: Path, how: int, group: bool) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else a run of the tests under `nohup` is heeded
     listening = listen()
     with Recording(db, *options(listening, "--publish-interval", "60"), group=group) as recording:
         children = recording.children()

@@ -32,6 +32,18 @@ def ending() -> Iterator[Ending]:
         yield ending
 
 
+@pytest.mark.parametrize(("ignored", "ends"), [(False, True), (True, False)])
+def test_a_terminal_that_closes_ends_it_but_not_under_nohup(ignored: bool, ends: bool) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with Ending() as ending:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert ending() == ends
+        assert signal.getsignal(signal.SIGHUP) is (signal.SIG_IGN if ignored else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def until_asked(send: Callable[[object], None], ending: Ending, result: object = "done") -> object:
     send(READY)
     while not ending():
