@@ -45,12 +45,14 @@ def serve(pipe: Connection, path: Path) -> None:
         failed = error
     while called := calls.get():
         call, arguments = pickle.loads(called)
+        del called  # a batch is there but once: as it came, as it was sent, or as the store's rows
         value, known = None, failed
         if store is not None and (failed is None or call == "close"):
             try:
                 value = _carry_out(store, call, arguments)
             except SnifferError as error:
                 failed = failed or error
+        del arguments
         is_answer = call not in ("append", "publish")
         if is_answer or failed is not known:
             pipe.send((is_answer, failed, value))
@@ -76,7 +78,7 @@ def _carry_out(store: Store, call: str, arguments: tuple[Any, ...]) -> Any:
     batch = Batch()
     batch.capture = CaptureRow(*capture) if capture else None
     for table, row in ROWS.items():
-        setattr(batch, table, list(map(row, rows[table])))
+        setattr(batch, table, list(map(row, rows.pop(table))))
     return store.append(batch, position)
 
 
