@@ -77,7 +77,8 @@ def _speed(axes: Axes, figure: dict[str, Any], above: str, below: str) -> None:
     for connections, share in speed.SHAPES:
         shape = f"{connections:,} connections, {share:.0%} orders"
         cells = [figure.get(speed.label(kind, (connections, share))) for kind in speed.KINDS]
-        series[shape] = [median(ratios(cell[above], cell[below])) if cell and cell[above] else 0.0 for cell in cells]
+        if any(cells):  # of another share of orders, where one was asked for
+            series[shape] = [median(ratios(cell[above], cell[below])) if cell and cell[above] else 0.0 for cell in cells]
     _bars(axes, list(speed.KINDS), series)
     _legend(axes)
 
