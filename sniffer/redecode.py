@@ -31,6 +31,7 @@ from sniffer.exchanges.base import (
 )
 from sniffer.exchanges.own import use_own_venues
 from sniffer.model import OPCODE_CLOSE, OPCODE_NAMES, FillEvent, HttpHead, Loss, Message, MessageRow, OrderEvent, Sender
+from sniffer.store.place import check_place
 from sniffer.store.rewrite import Conversation, Hole, Rewrite, Rewritten, Stored
 from sniffer.store.store import Store
 
@@ -56,8 +57,11 @@ def redecode(settings: Settings) -> Redecoded:
     Raises `StoreError` for a database that is missing, in use, or not ours.
     """
     use_own_venues(settings.venues)
-    if not settings.db.is_file():
+    check_place(settings.db)
+    if not settings.db.exists():
         raise StoreError(f"{settings.db}: no such database; name it with --db")
+    if not settings.db.stat().st_size:
+        raise StoreError(f"{settings.db}: is empty, and no database; name it with --db")
     done = Redecoded()
     salt = account_salt()
     with Store(settings.db) as store:

@@ -24,7 +24,7 @@ from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.pair import SENDERS, Delivery, WebSocketPair
 from sniffer.wire.secured import Secured
-from sniffer.wire.stream import CAPTURE_ENDED, Data, End, Gap, Item, time_of
+from sniffer.wire.stream import CAPTURE_ENDED, Data, End, Gap, Item, place_of
 from sniffer.wire.tls.layer import TlsLayer
 
 _MAX_WAITING: Final = 256
@@ -184,7 +184,7 @@ class Conversation:
         client, server = self._todo["client"], self._todo["server"]
         if not client or not server:
             return "client" if client else "server"
-        return "client" if _place(client[0], "client") < _place(server[0], "server") else "server"
+        return "client" if place_of(client[0], False) < place_of(server[0], True) else "server"
 
     def _must_wait(self, sender: Sender) -> bool:
         """What one side says may decide how the other is read: theirs is the order of the wire, not of acknowledgements."""
@@ -192,7 +192,7 @@ class Conversation:
         todo, earliest = self._todo, self._waiting[SENDERS.index(other)]
         if earliest is None or todo[other] or len(todo[sender]) > _MAX_WAITING:
             return False
-        return _place((0, earliest, b""), other) < _place(todo[sender][0], sender)
+        return place_of((0, earliest, b""), other == "server") < place_of(todo[sender][0], sender == "server")
 
     # --- stages ----------------------------------------------------------------------------------------------------------
 
@@ -443,11 +443,3 @@ class Conversation:
         self._waiting = self._waiting[::-1]
         if self._websocket is not None:
             self._websocket.swap()
-
-
-def _place(item: Item, sender: Sender) -> tuple[bool, int, bool, bool]:
-    """Where an item stands among those of both sides.
-
-    An end comes last, since what waits on its side may need the other's rest; a hole comes behind bytes of the same moment.
-    """
-    return isinstance(item, End), time_of(item), isinstance(item, Gap), sender == "server"

@@ -418,6 +418,13 @@ def test_a_database_has_to_be_there_and_free(db: Path) -> None:
     with pytest.raises(StoreError, match="no such database"):
         redecode(Settings(db=db))
     assert not db.exists()
+    with pytest.raises(StoreError, match="is a folder; --db names a file"):
+        redecode(Settings(db=db.parent))
+    db.touch()
+    with pytest.raises(StoreError, match=r"orders\.duckdb: is empty, and no database"):
+        redecode(Settings(db=db))
+    assert db.stat().st_size == 0
+    db.unlink()
     with Store(db), pytest.raises(StoreError):
         redecode(Settings(db=db))
 
