@@ -70,9 +70,9 @@ ask "What filled, and at what price?" \
     "SELECT exchange_time, venue, symbol, side, quantity, price, fee, fee_asset, liquidity, observations FROM fills
      ORDER BY exchange_time DESC LIMIT 9"
 ask "How long did an acknowledgement take?" \
-    "SELECT venue, count(*) AS orders, median(epoch_ns(acknowledged_at) - epoch_ns(requested_at)) / 1e6 AS median_ms,
-            quantile_cont(epoch_ns(acknowledged_at) - epoch_ns(requested_at), 0.99) / 1e6 AS p99_ms
-     FROM orders WHERE acknowledged_at IS NOT NULL AND requested_at IS NOT NULL GROUP BY venue ORDER BY venue"
+    "SELECT venue, count(*) AS orders, round(median(took), 2) AS median_ms, round(quantile_cont(took, 0.99), 2) AS p99_ms
+     FROM (SELECT venue, (epoch_ns(acknowledged_at) - epoch_ns(requested_at)) / 1e6 AS took FROM orders)
+     WHERE took IS NOT NULL GROUP BY venue ORDER BY venue"
 ask "How was it carried, and how is the venue known?" \
     "SELECT protocol, tls_version, readable, venue,
             CASE WHEN venue IS NULL THEN 'market data alone' WHEN venue_guessed THEN 'its messages' ELSE 'the path' END AS known_by,

@@ -37,6 +37,8 @@ def export(path: str | Path, target: str | Path, *, force: bool = False) -> list
     what is made who may not read the database.
     Raises `UsageError` for the target, `StoreError` for the database or the disk.
     """
+    if str(target) == "-":
+        raise UsageError('-: export writes files alone; for standard output there is `sniffer query --format csv "FROM fills"`')
     path, target = Path(path).resolve(), Path(target).resolve()
     with connect(path) as connection, errors(target):
         source = path.stat()
@@ -100,8 +102,9 @@ def _native(connection: duckdb.DuckDBPyConnection, path: Path, target: Path) -> 
             " WHERE database_name = current_database() AND schema_name <> '_sniffer'"
         )
         for schema, table in connection.execute(own).fetchall():
-            name = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, table))
-            connection.execute(f'CREATE SCHEMA IF NOT EXISTS copied."{schema}"; CREATE TABLE copied.{name} AS FROM {name}')
+            within, name = ('"' + part.replace('"', '""') + '"' for part in (schema, table))
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS copied.{within}")
+            connection.execute(f"CREATE TABLE copied.{within}.{name} AS FROM {within}.{name}")
         connection.execute("DETACH copied")
     except duckdb.Error as error:
         raise StoreError(f"{target}: {' '.join(str(error).split())}") from None

@@ -276,6 +276,7 @@ def contents(path: Path) -> dict[str, list[object]]:
 def test_export_to_duckdb_stands_alone_and_can_go_on(db: Path, tmp_path: Path) -> None:
     with duckdb.connect(str(db)) as own:
         own.execute("CREATE TABLE notes AS SELECT 'mine' AS note; CREATE SCHEMA lab; CREATE TABLE lab.t AS SELECT 1 AS one")
+        own.execute('CREATE SCHEMA "the ""lab"""; CREATE TABLE "the ""lab"""."t ""1""" AS SELECT 1 AS one')
     target = tmp_path / "elsewhere" / "copy.duckdb"
     assert export(db, target) == [target]
     wanted = contents(db)
@@ -285,6 +286,7 @@ def test_export_to_duckdb_stands_alone_and_can_go_on(db: Path, tmp_path: Path) -
         assert bare.execute(
             "SELECT note, one, (SELECT count(*) FROM candles(INTERVAL 1 DAY)) FROM notes, lab.t"
         ).fetchall() == [("mine", 1, 1)]
+        assert bare.execute('FROM "the ""lab"""."t ""1"""').fetchall() == [(1,)]
         tags = bare.execute("SELECT tags FROM duckdb_databases() WHERE NOT internal").fetchall()[0][0]
     assert tags["storage_version"].startswith("v1.4.0")
     with Store(target) as store:
@@ -334,6 +336,8 @@ def test_export_overwrites_only_when_told(db: Path, tmp_path: Path) -> None:
         export(db, db, force=True)
     with pytest.raises(UsageError, match=r"export knows \.duckdb, \.parquet, \.csv"):
         export(db, tmp_path / "out.xlsx")
+    with pytest.raises(UsageError, match="-: export writes files alone"):
+        export(db, "-")
 
 
 @pytest.mark.parametrize(
