@@ -264,8 +264,8 @@ class Position(NamedTuple):
     """Capture time (ns) up to which time alone has brought things forth since the last of these packets; 0: none has."""
     keyless: tuple[str, ...] = ()
     """Sides of TLS connections (`Engine.keyless`) whose records were held for their keys: what they hold is not stored."""
-    digest: str = ""
-    """Of the times and lengths of the first `packets` packets: it must go on as it did. "": its source names itself."""
+    digests: tuple[str, ...] = ()
+    """Of its times and lengths (`identity.py`): it must go on as it did. Empty: its source names itself."""
     ending: str = ""
     """What the source said to have lost behind the last packet, where `complete`."""
     options: str = ""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from array import array
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import Final, Protocol, TypeAlias
@@ -17,6 +15,7 @@ from sniffer.connections import Connections
 from sniffer.errors import CaptureError, DamagedCapture, UsageError
 from sniffer.examine import Examiner
 from sniffer.exchanges.own import use_own_venues
+from sniffer.identity import FINGERPRINT_PACKETS, Track, fingerprint
 from sniffer.keys import Keys
 from sniffer.model import Batch, CaptureRow, Loss, Packet, Position
 from sniffer.snapshot import Snapshot, Snapshots
@@ -25,8 +24,6 @@ from sniffer.watch import watch_filter
 from sniffer.wire.engine import Engine, Output
 from sniffer.wire.stream import CAPTURE_ENDED
 
-FINGERPRINT_PACKETS: Final = 32
-"""So many first packets tell one capture from another; captures from one interface may share the very first."""
 APPEND_ROWS: Final = 4_000
 """Rows that are gathered at most before they go to the private file. They are Python objects of some kB each: a replay peaked
 at 278 MB with 50,000 and at 183 with 10,000. (8,000 would take a fifth of the store's time less, and memory comes first.)"""
@@ -91,7 +88,7 @@ class Pipeline:
         self._ticked = 0
         self._stored_tick = 0
         self._known: Position | None = None
-        self._track: _Track | None = None
+        self._track: Track | None = None
         self._going_on = False
         self._packets = 0
         self._bytes = 0
@@ -173,22 +170,22 @@ class Pipeline:
             if len(first) >= FINGERPRINT_PACKETS or getattr(source, "identity", None) or (not one[0] and first):
                 break
         identity: str | None = getattr(source, "identity", None)
-        fingerprint = (identity,) if identity else digests(first[:FINGERPRINT_PACKETS])
-        known = self._target.position(fingerprint)
+        names = (identity,) if identity else fingerprint(first)
+        known = self._target.position(names)
         if known and self._replace:
             self._target.remove(known.capture_id)
             known = None
         options = ""
         if not identity:  # a journal is what it is; a file is read from its beginning
-            self._track, options = _Track(), self._settings.loaded_options
+            self._track, options = Track(), self._settings.loaded_options
             if known and known.options != options:
                 said = known.options or "no --host, --port or --keep"
                 raise UsageError(f"{source.name}: was loaded with {said}; give the same, or --replace to load it anew")
-        capture_id = known.capture_id if known else fingerprint[-1]
+        capture_id = known.capture_id if known else names[-1]
         self._skip = known.packets if known else 0
         self._stored_tick = known.ticked if known else 0
         self._known = known
-        self._position = Position(capture_id, self._skip, False, fingerprint, options=options)
+        self._position = Position(capture_id, self._skip, False, names, options=options)
         self.summary.capture_id = capture_id
         if self._resumed is not None:
             self._segment, self._packets = self._resumed.bookmark.segment, self._resumed.bookmark.packets
@@ -237,10 +234,11 @@ class Pipeline:
         self._ended_at = max(self._ended_at or 0, block[-1][0])
         if self._track is not None:
             self._track.note([packet[0] for packet in block], lengths)
-            if self._packets == self._skip and self._known is not None and self._track.digest != self._known.digest:
+            known = self._known
+            if known and self._packets <= known.packets and self._track.departs_from(known.digests, known.packets):
                 raise CaptureError(
-                    f"{self.summary.name}: begins as a capture that is in the database, and is another one from packet"
-                    f" {FINGERPRINT_PACKETS:,} to {self._skip:,} on; --replace loads it in the place of that one"
+                    f"{self.summary.name}: begins as a capture that is in the database, and is another one within"
+                    f" {self._packets:,} packets; --replace loads it in the place of that one"
                 )
         fresh = fresh_from <= 0
         self._take_all(self._engine.feed(block, hold=fresh))
@@ -337,7 +335,7 @@ class Pipeline:
             complete=complete,
             ticked=self._ticked,
             keyless=self._position.keyless if complete else self._engine.keyless(),
-            digest=self._track.digest if self._track is not None else "",
+            digests=self._track.digests if self._track is not None else (),
         )
         self._target.append(batch, self._position)
         self.summary.packets, self.summary.bytes = self._packets, self._bytes
@@ -384,31 +382,3 @@ def examine(examiner: Examiner, output: Output, batch: Batch) -> None:
 def at_end(loss: Loss) -> Loss:
     """A loss that stands only because the capture ends: its reason says so."""
     return loss if loss.reason.startswith(CAPTURE_ENDED) else loss._replace(reason=f"{CAPTURE_ENDED}: {loss.reason}")
-
-
-class _Track:
-    """Times and lengths of all packets so far, as a digest: 0.1 us a packet, where one of their bytes would take 0.6."""
-
-    def __init__(self) -> None:
-        self._times = hashlib.blake2b(digest_size=16)
-        self._lengths = hashlib.blake2b(digest_size=16)
-
-    def note(self, times: list[int], lengths: list[int]) -> None:
-        """The next packets; in how many steps they come is all the same."""
-        self._times.update(array("q", times))
-        self._lengths.update(array("q", lengths))
-
-    @property
-    def digest(self) -> str:
-        return self._times.hexdigest() + self._lengths.hexdigest()
-
-
-def digests(packets: list[Packet]) -> tuple[str, ...]:
-    """A digest of the first 1, 2, ... packets: time, link type, length and bytes. Of no packets: of nothing."""
-    running = hashlib.blake2b(digest_size=16)
-    found = []
-    for at, link_type, data, length, _ in packets:
-        running.update(f"{at} {link_type} {length} ".encode())
-        running.update(data)
-        found.append(running.copy().hexdigest())
-    return tuple(found) or (running.hexdigest(),)

@@ -62,7 +62,7 @@ CREATE TABLE position (            -- how far each capture has been loaded; comm
     fingerprint VARCHAR[],
     ticked      BIGINT,            -- ns; what time alone brought forth behind these packets is stored up to here
     keyless     VARCHAR[],         -- sides of TLS connections whose records are held for their keys
-    digest      VARCHAR,           -- of times and lengths of these packets
+    digests     VARCHAR[],         -- of times and lengths of these packets, at milestones and of all
     ending      VARCHAR,           -- what the source had lost behind the last one
     options     VARCHAR,           -- --host, --port and --keep
     batch       BIGINT             -- the append that moved it here: of a complete capture, what its end brought forth

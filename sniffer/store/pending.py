@@ -67,7 +67,7 @@ class Pending:
         for position, number in self.positions.values():
             _, packets, complete, _, *rest = position
             moved = connection.execute(
-                "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ?, keyless = ?, digest = ?, ending = ?,"
+                "UPDATE _sniffer.position SET packets = ?, complete = ?, ticked = ?, keyless = ?, digests = ?, ending = ?,"
                 " options = ?, batch = ? WHERE capture_id = ? AND fingerprint = ?",
                 [packets, complete, *rest, number, position.capture_id, position.fingerprint],
             ).fetchall()

@@ -11,7 +11,7 @@ import duckdb
 
 from sniffer.errors import NotOurDatabase
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """The version of the schema `_sniffer`; it grows when an older sniffer could not use the file."""
 EVENTS: Final = ("messages", "order_events", "fill_events", "losses")
 """Tables that only grow."""

@@ -217,12 +217,12 @@ class Store:
         ).fetchall()[0]
         self._number = self._filed
         stored = connection.execute(
-            "SELECT capture_id, packets, complete, fingerprint, ticked, keyless, digest, ending, options, batch"
+            "SELECT capture_id, packets, complete, fingerprint, ticked, keyless, digests, ending, options, batch"
             " FROM _sniffer.position"
         ).fetchall()
         self._positions = {
-            one: Position(one, packets, complete, tuple(digests), ticked, tuple(keyless), *texts)
-            for one, packets, complete, digests, ticked, keyless, *texts, _ in stored
+            one: Position(one, packets, complete, tuple(names), ticked, tuple(keyless), tuple(digests), *texts)
+            for one, packets, complete, names, ticked, keyless, digests, *texts, _ in stored
         }
         self._moved_by = {one: number for one, *_, number in stored}
         counts = " + ".join(f"(SELECT count(*) FROM _sniffer.{table})" for table in EVENTS)

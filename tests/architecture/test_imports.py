@@ -21,6 +21,7 @@ LAYERS = [
     {
         "sniffer.connections",
         "sniffer.examine",
+        "sniffer.identity",
         "sniffer.keys",
         "sniffer.owners",
         "sniffer.pipeline",

@@ -13,7 +13,7 @@ import pytest
 from sniffer.config import SECOND, Settings
 from sniffer.errors import DamagedCapture, UsageError
 from sniffer.model import Loss, Packet
-from sniffer.pipeline import Pipeline, digests
+from sniffer.pipeline import Pipeline
 from sniffer.store.store import Store
 from sniffer.summary import SUMMARY_KINDS, count
 from sniffer.watch import resolve, watch_filter
@@ -302,17 +302,6 @@ def test_a_summary_stays_small_whatever_the_traffic_calls_itself() -> None:
     assert len(counter) == SUMMARY_KINDS + 1
     assert counter["host-0"] == 6
     assert counter["other hosts"] == SUMMARY_KINDS
-
-
-def test_digests_tell_captures_apart_by_every_packet() -> None:
-    packets = packets_of("links/ethernet.pcap")
-    whole = digests(packets)
-    assert len(whole) == len(packets)
-    assert digests(packets[:5]) == whole[:5]
-    changed = [*packets[:4], (packets[4][0] + 1, *packets[4][1:]), *packets[5:]]
-    assert digests(changed)[:4] == whole[:4]
-    assert not set(digests(changed)[4:]) & set(whole[4:])
-    assert len(digests([])) == 1
 
 
 def test_host_and_port_choose_flows() -> None:

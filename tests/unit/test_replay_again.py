@@ -159,6 +159,20 @@ def test_one_that_only_begins_as_another_is_refused_and_can_take_its_place(db: P
     assert content(db)["losses"] == []
 
 
+def test_one_that_is_shorter_is_a_part_only_if_it_goes_on_alike(db: Path, tmp_path: Path) -> None:
+    """Captures of a simulation, say, whose clocks and first packets are the same."""
+    capture, other = tmp_path / "a.pcap", tmp_path / "b.pcap"
+    capture.write_bytes(pcap(PACKETS))
+    other.write_bytes(pcap(PACKETS[:-8]))
+    replay(db, capture)
+    before = content(db)
+    assert replay(db, other).already_loaded == len(PACKETS) - 8
+    other.write_bytes(pcap([*PACKETS[:34], *((at + 1, *rest) for at, *rest in PACKETS[34:-8])]))
+    with pytest.raises(CaptureError, match=rf"b\.pcap: .* is another one within {len(PACKETS) - 8} packets; --replace"):
+        replay(db, other)
+    assert content(db) == before
+
+
 def test_where_it_was_stopped_and_how_it_is_cut_does_not_make_it_another(db: Path) -> None:
     for stop in (1, 20, 33, len(PACKETS)):
         for size in (1, 7, 1000):

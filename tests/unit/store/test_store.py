@@ -404,7 +404,7 @@ def test_a_newer_database(db: Path) -> None:
     load(db, batch(message()))
     with duckdb.connect(str(db)) as own:
         own.execute("UPDATE _sniffer.state SET format = 99")
-    with pytest.raises(NotOurDatabase, match="has format 99, this sniffer knows 3; upgrade"):
+    with pytest.raises(NotOurDatabase, match="has format 99, this sniffer knows 4; upgrade"):
         Store(db)
     with pytest.raises(NotOurDatabase, match="has format 99"):
         sniffer.connect(db)
@@ -569,7 +569,7 @@ def test_a_database_of_an_older_format_is_left_alone(db: Path) -> None:
     with duckdb.connect(str(db)) as connected:
         connected.execute("UPDATE _sniffer.state SET format = 1")
     before = db.read_bytes()
-    with pytest.raises(NotOurDatabase, match="has format 1, this sniffer writes 3; it can be queried, but name another --db"):
+    with pytest.raises(NotOurDatabase, match="has format 1, this sniffer writes 4; it can be queried, but name another --db"):
         Store(db)
     assert db.read_bytes() == before
     assert rows(db, "SELECT count(*) FROM messages") == [(1,)]
