@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +19,7 @@ from sniffer.store.schema import check_ours, sealed_folder
 _PATIENCE: Final = 1.0
 """Seconds to try again: so long at most a foreign `.wal` stands beside a live database before the recorder moves it away."""
 _RETRY: Final = 0.05
+_SETTLED: Final = "`sniffer replay` or `sniffer record` on it once settles where it is"
 _RESERVED: Final = ("memory", "system", "temp", "main", "_sniffer")
 """Names that are no good for a catalogue: DuckDB's own, and our schema's."""
 _FETCHED: Final = {
@@ -46,7 +49,7 @@ def connect(path: str | Path = "orders.duckdb") -> duckdb.DuckDBPyConnection:
 
     The file is attached to a DuckDB instance of its own under its stem: DuckDB keeps one instance a path in a process, and a
     second `duckdb.connect` of the path would return the first one's data. A `cursor()` of the connection starts outside the
-    database: let it `USE` the same catalogue.
+    database: let it `USE` the same catalogue. Where the database has moved, its sealed files are found beside it all the same.
 
     Raises `StoreError` if the file is missing or someone has it open for writing, `NotOurDatabase` if it is no sniffer's.
     """
@@ -61,7 +64,8 @@ def connect(path: str | Path = "orders.duckdb") -> duckdb.DuckDBPyConnection:
         _attach(connection, path, name)
         connection.execute(f"USE {name}")
         check_ours(connection, path)
-        _check_place(connection, path)
+        if (former := _former_place(connection, path)) is not None:
+            _look_beside(connection, path, name, former)
     except BaseException:
         connection.close()
         raise
@@ -124,15 +128,37 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> Non
             raise NotOurDatabase(f"{path}: {_first_lines(error)}; name another database with --db") from None
 
 
-def _check_place(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    folder, sealed = connection.execute("SELECT folder, (SELECT count(*) FROM _sniffer.sealed) FROM _sniffer.state").fetchall()[
-        0
-    ]
-    if sealed and folder != str(sealed_folder(path)):
-        raise StoreError(
-            f"{path}: was moved, and its sealed rows are looked for in {folder}; move {sealed_folder(path).name} beside it, "
-            "and run `sniffer replay` or `sniffer record` on it once"
-        )
+def _former_place(connection: duckdb.DuckDBPyConnection, path: Path) -> str | None:
+    """The folder that the views name, if it is not the one beside the database: that was moved, and nothing ran on it since."""
+    sql = "SELECT folder, (SELECT count(*) FROM _sniffer.sealed) FROM _sniffer.state"
+    folder, sealed = connection.execute(sql).fetchall()[0]
+    return folder if sealed and folder != str(sealed_folder(path)) else None
+
+
+def _look_beside(connection: duckdb.DuckDBPyConnection, path: Path, name: str, former: str) -> None:
+    """Attach, in the place of the database, a copy of it whose views name the sealed files where they are now.
+
+    The file itself stays as it is: it may be reached by several paths, and who writes it settles which one counts.
+    """
+    from sniffer.store.history import make_views, quoted
+    from sniffer.store.rows import schemas
+
+    folder = sealed_folder(path)
+    if not folder.is_dir():
+        raise StoreError(f"{path}: was moved, and its sealed rows are looked for in {former}; move them to {folder}")
+    connection.execute(f"USE memory; DETACH {name}")  # before the copy, which would drop its lock
+    try:
+        with tempfile.TemporaryDirectory(prefix="sniffer-", ignore_cleanup_errors=True) as temporary:
+            copy = Path(temporary) / path.name
+            shutil.copyfile(path, copy)
+            attached = f"ATTACH {quoted(str(copy))} AS {name}"
+            connection.execute(f"{attached}; USE {name}")
+            make_views(connection, folder, schemas(connection))
+            connection.execute(f"USE memory; DETACH {name}; {attached} (READ_ONLY); USE {name}")
+    except OSError as error:
+        raise StoreError(f"{path}: was moved, and cannot be copied to read it: {error.strerror}; {_SETTLED}") from None
+    except duckdb.Error as error:
+        raise StoreError(f"{path}: was moved, and cannot be read there: {_first_lines(error)}; {_SETTLED}") from None
 
 
 def _shown(column: str, kind: Any) -> str:

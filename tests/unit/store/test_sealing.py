@@ -16,6 +16,8 @@ import sniffer
 from sniffer.errors import StoreError
 from sniffer.model import Batch
 from sniffer.store import sealed
+from sniffer.store.export import export
+from sniffer.store.read import query
 from sniffer.store.store import Store
 from tests.unit.store.builders import (
     MS,
@@ -382,10 +384,20 @@ def test_moved_together_the_views_follow_at_the_next_run(db: Path, eager: None, 
     before = everything(db)
     there = tmp_path / "we[ird] pla*ce's" / "sniffer.duckdb"
     there.parent.mkdir()
+    with duckdb.connect(str(db)) as own:
+        own.execute("CREATE VIEW mine AS SELECT count(*) AS n FROM messages")
     db.rename(there)
-    db.with_name("orders.duckdb.d").rename(there.with_name("sniffer.duckdb.d"))
-    with pytest.raises(StoreError, match=r"was moved, and its sealed rows are looked for in .*orders\.duckdb\.d"):
+    with pytest.raises(StoreError, match=r"was moved, and its sealed rows are looked for in .*; move them to .*r\.duckdb\.d"):
         sniffer.connect(there)
+    db.with_name("orders.duckdb.d").rename(there.with_name("sniffer.duckdb.d"))
+    assert everything(there) == before
+    assert query(there, "SELECT n, (SELECT count(*) FROM candles(INTERVAL 1 DAY)) >= 0 FROM mine").rows == [(6, True)]
+    assert export(there, tmp_path / "copy.duckdb") == [tmp_path / "copy.duckdb"]
+    assert everything(tmp_path / "copy.duckdb") == before
+    with sniffer.connect(there) as connected, pytest.raises(duckdb.Error, match="read-only"):
+        connected.execute("CREATE TABLE nope (n INTEGER)")
+    with duckdb.connect(str(there), read_only=True) as bare, pytest.raises(duckdb.Error, match="No files found"):
+        bare.execute("FROM messages")  # nothing but a writer changes the file
     Store(there).close()
     assert everything(there) == before
     with duckdb.connect(str(there), read_only=True) as bare:
