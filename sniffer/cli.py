@@ -350,7 +350,7 @@ def decode(
 ) -> None:
     """Decode message payloads, without a database.
 
-    Prints a JSON object for each row.
+    Prints a JSON object for each row; what holds no order or fill is named on standard error.
 
     FILE holds one message, of a connection of its own. Without files, standard input is one connection: a JSON object a line
     with the keys sender and payload.
@@ -373,6 +373,9 @@ def decode(
     def problem(file: str, reason: str) -> None:
         nonlocal problems
         problems += 1
+        nothing(file, reason)
+
+    def nothing(file: str, reason: str) -> None:
         _say(f"{file}: {reason}")
 
     use_own_venues(load_settings(config).venues)
@@ -381,9 +384,9 @@ def decode(
     if files:
         paths = [Path(name) for name in files]
         side: Sender = "client" if sender == "client" else "server"
-        rows = engine.decode_files(whose, side, paths, facts, problem, together=together, http=http)
+        rows = engine.decode_files(whose, side, paths, facts, problem, together=together, http=http, nothing=nothing)
     else:
-        rows = engine.decode_lines(whose, sys.stdin.buffer, facts, problem, http=http)
+        rows = engine.decode_lines(whose, sys.stdin.buffer, facts, problem, http=http, nothing=nothing)
     for row in rows:
         print(json.dumps(row, ensure_ascii=False))
     if problems:

@@ -65,9 +65,14 @@ def venues() -> tuple[Venue, ...]:
 
 
 def venue_of(host: str | None, path: str | None, port: int | None) -> Venue | None:
-    """The venue that a connection's handshake names: host (without port), path of the upgrade request, and server port."""
+    """The venue that a connection's handshake names: host (without port), path of the upgrade request, and server port.
+
+    The user's own come first, then those that list the host: HTX has calls under a path that is Bybit's anywhere else.
+    """
     placed = next((venue for place, venue in _places if place.holds(host, path, port)), None)
-    return placed or next((venue for venue in venues() if venue.recognises(host, path, port)), None)
+    name = (host or "").lower().rstrip(".")
+    candidates = (*_own, *(venue for venue in VENUES if name in venue.hosts), *VENUES)
+    return placed or next((venue for venue in candidates if venue.recognises(host, path, port)), None)
 
 
 def guess_venue(sender: Sender, payload: bytes) -> Venue | None:

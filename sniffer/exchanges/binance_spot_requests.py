@@ -6,6 +6,7 @@ Docs: web-socket-api.md (Trading requests), rest-api.md, enums.md and faqs/opo.m
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -81,7 +82,8 @@ ORDER_METHODS: Final = ("order.", "orderList.", "sor.order.", "openOrders.")
 
 _SPOT: Final = "/api/v3/"
 _MARGIN: Final = "/sapi/v1/margin/"
-ORDER_PATHS: Final = (f"{_SPOT}order", f"{_SPOT}sor/order", f"{_SPOT}openOrders", f"{_MARGIN}order", f"{_MARGIN}openOrders")
+_ORDER_PATH: Final = re.compile(r"/(?:api/v3|sapi/v\d)/\S*order", re.IGNORECASE)
+"""Margin and spot orders, and those of algo, convert and equity products, which are not known here."""
 LISTEN_KEY_PATHS: Final = (f"{_SPOT}userDataStream", "/sapi/v1/userDataStream")
 _REST: Final = {
     ("POST", "order"): "order.place",
@@ -217,6 +219,6 @@ def rest_call(verb: str | None, target: str | None) -> tuple[str | None, str, Ro
     """
     path, _, query = (target or "").partition("?")
     method = REST.get((verb or "", path))
-    if method is None and path.startswith(ORDER_PATHS) and verb in ("POST", "PUT", "DELETE"):
+    if method is None and verb in ("POST", "PUT", "DELETE") and _ORDER_PATH.match(path):
         raise Broken(f"an order call that is not known: {verb} {path}")
     return method, path, parameters(query) if method else {}

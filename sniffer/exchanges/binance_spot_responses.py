@@ -78,7 +78,7 @@ class Answer:
         told = action or REFUSALS.get(code)
         if told is None and self._request is not None and self._request.method != "order.cancelReplace":
             told = ACTIONS.get(self._request.method)
-        self._refuse(told, action, str(code), optional_text(error, "msg"), unknown)
+        self._refuse(told, action, str(code), optional_text(error, "msg") or str(code), unknown)
 
     def _refuse(self, told: str | None, part: str | None, raw: str, reason: str | None, unknown: bool = False) -> None:
         """Adds a refusal: `told` is the action that is known from the answer, `part` the one that it is limited to."""

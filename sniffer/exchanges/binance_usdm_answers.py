@@ -54,6 +54,7 @@ CONDITIONAL: Final = {
     "TRIGGERING": "PENDING_NEW",  # "forwarded to the matching engine"
     "TRIGGERED": "NEW",  # "successfully placed into the matching engine"
     "CANCELED": "CANCELED",
+    "CANCELLED": "CANCELED",  # as histories of portfolio margin write it
     "REJECTED": "REJECTED",
     "EXPIRED": "EXPIRED",
 }
@@ -258,6 +259,8 @@ class Answer:
                 self._order(part, STRATEGY)
             elif "code" in part:
                 self._refuse(part, asked, False)
+            elif part.get("complete") is True:
+                self._done(asked)
         except Broken as error:
             self.problem = self.problem or str(error)
 
@@ -270,10 +273,8 @@ class Answer:
         symbol = optional_text(row, "symbol")
         quantity = optional_amount(row, names.quantity)
         action = self._action
-        if (
-            self._request is None and raw is not None and "time" not in row
-        ):  # the capture starts between a request and its answer
-            action = CANCEL if raw == "CANCELED" else PLACE
+        if self._request is None and raw == "CANCELED" and "time" not in row:  # the capture starts between request and answer
+            action = CANCEL  # any other answer may be that to a placement or to an amendment
         self._rows.order(
             RESPONSE,
             exchange_time=None if row.get("updateTime") is None else time(row, "updateTime", MILLISECONDS),
@@ -311,6 +312,11 @@ class Answer:
             liquidity=liquidity(row, "maker"),
         )
 
+    def _done(self, asked: tuple[OrderEvent, ...]) -> None:
+        """Adds the answer to each order that was `asked` for: done, without a word about the order."""
+        for order in asked:
+            self._rows.rejoined(order, request_id=self._request_id)
+
     def _refuse(self, error: Any, asked: tuple[OrderEvent, ...], server_failed: bool) -> None:
         """Adds the answer to each order that was `asked` for: refused, outcome unknown, or (code 200) done without a word."""
         if type(error) is not dict:
@@ -319,12 +325,11 @@ class Answer:
         if code is None:
             raise Broken("field code is missing")
         if code == "200":  # "The operation of cancel all open order is done."
-            for order in asked:
-                self._rows.rejoined(order, request_id=self._request_id)
+            self._done(asked)
             return
         number_of_code = int(code) if _CODE.fullmatch(code) else 0
         unknown = server_failed or number_of_code in OUTCOME_UNKNOWN
-        said: dict[str, Any] = {"request_id": self._request_id, "status_raw": code, "reason": reason}
+        said: dict[str, Any] = {"request_id": self._request_id, "status_raw": code, "reason": reason or code}
         for order in asked:
             self._rows.refused(order, unknown, **said)
         if not asked:

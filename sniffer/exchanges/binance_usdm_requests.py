@@ -79,6 +79,9 @@ _REST: Final = {
     ("POST", "algoOrder"): "algoOrder.place",
     ("DELETE", "algoOrder"): "algoOrder.cancel",
     ("DELETE", "algoOpenOrders"): "all.cancel",
+    ("POST", "algo/order"): "algoOrder.place",  # this and the like: portfolio margin's
+    ("DELETE", "algo/order"): "algoOrder.cancel",
+    ("DELETE", "algo/allOpenOrders"): "all.cancel",
     ("POST", "conditional/order"): "strategy.place",
     ("DELETE", "conditional/order"): "strategy.cancel",
     ("DELETE", "conditional/allOpenOrders"): "all.cancel",
@@ -87,15 +90,14 @@ _REST: Final = {
         ("GET", path): "order.status"
         for path in (
             "order", "openOrder", "openOrders", "allOrders", "forceOrders", "algoOrder", "openAlgoOrders", "allAlgoOrders",
+            "algo/algoOrder", "algo/openAlgoOrders", "algo/allAlgoOrders",
             "conditional/openOrder", "conditional/openOrders", "conditional/orderHistory", "conditional/allOrders",
         )
     },
 }  # fmt: skip
 REST: Final = {(verb, prefix + path): method for prefix in _PREFIXES for (verb, path), method in _REST.items()}
 LISTEN_KEY_PATHS: Final = ("/fapi/v1/listenKey", "/dapi/v1/listenKey", "/papi/v1/listenKey")
-_ORDER_PATH: Final = re.compile(
-    r"/[fdp]api/v\d/(?:um/|cm/|margin/)?(?:\w+/)?(?:order|batchOrders|algoOrder|all\w*OpenOrders)\b"
-)
+_ORDER_PATH: Final = re.compile(r"/[fdp]api/v\d/\S*order", re.IGNORECASE)
 _CONTRACTS: Final = re.compile(r"USD_(?:PERP|[0-9]{6})")
 
 
@@ -157,10 +159,11 @@ def _ask_one(rows: Rows, names: Names, action: str, params: Row, request_id: str
 
 
 def _cancelled(params: Row) -> list[Any]:
-    """The orders of a batch cancellation, each as the single call would name it."""
+    """The orders of a batch cancellation, each as the single call would name it. Clients write the lists in lower case, too."""
     symbol = params.get("symbol")
-    by_id = [("orderId", value) for value in _listed(params, "orderIdList")]
-    by_client = [("origClientOrderId", value) for value in _listed(params, "origClientOrderIdList")]
+    given = {name.lower(): value for name, value in params.items()}
+    by_id = [("orderId", value) for value in _listed(given, "orderidlist")]
+    by_client = [("origClientOrderId", value) for value in _listed(given, "origclientorderidlist")]
     return [{"symbol": symbol, key: value} for key, value in by_id + by_client]
 
 

@@ -87,7 +87,8 @@ def _ask(rows: Rows, op: str, futures: bool, row: Row) -> None:
         }
     if op == PLACE:
         quantity, unit = (optional_amount(row, "size"), "contract") if futures else spot_size(row)
-        order_type, time_in_force = terms(row if "type" in row else {**row, "type": "limit"})
+        default = "trailing" if "callback_rate" in row else "limit"
+        order_type, time_in_force = terms(row if "type" in row else {**row, "type": default})
         columns |= {
             "side": futures_side(row) if futures else mapped(row, "side", SIDES),
             "order_type": order_type,
@@ -124,7 +125,7 @@ def answer(rows: Rows, op: str, request: Request | None, document: Row, failed: 
             _tell(rows, op, order, said)
         return None
     problem = None
-    results = _results(data)
+    results = _results({} if data is None and op != PLACE else data)  # the code says that it was taken
     for index, item in enumerate(results):
         try:
             if type(item) is not dict:

@@ -71,9 +71,10 @@ def _terms(row: Row) -> dict[str, Any]:
         trails = kind in ("Stop", "Pegged") and row.get("pegPriceType") == TRAILING
         said["order_type"] = "trailing_stop" if trails else ORDER_TYPES.get(kind, kind.lower())
     force = optional_text(row, "timeInForce")
-    if force is not None:
-        post_only = POST_ONLY in (optional_text(row, "execInst") or "")
-        said["time_in_force"] = "post_only" if post_only else TIMES_IN_FORCE.get(force, force.lower())
+    if POST_ONLY in (optional_text(row, "execInst") or ""):
+        said["time_in_force"] = "post_only"
+    elif force is not None:
+        said["time_in_force"] = TIMES_IN_FORCE.get(force, force.lower())
     for column, key in (("price", "price"), ("stop_price", "stopPx"), ("quantity", "orderQty")):
         if key in row:
             said[column] = optional_amount(row, key)

@@ -70,10 +70,12 @@ _NOT_ORDERS: Final = frozenset(("order.pre-check", "order.disconnected-cancel-al
 
 _TOPIC_END: Final = 256
 """Where the topic has been told, after a message id of at most some 100 characters."""
-_TOPICS: Final = (b'"order"', b'"order.', b'"execution', b'"spread.')
+_TOPICS: Final = (b'"order"', b'"order.', b'"execution', b'"spread.', b'"strategy"')
 _MARKET_PUSH: Final = re.compile(rb'\{"topic":"(?:orderbook|publicTrade|tickers|kline|allLiquidation|liquidation)\.').match
-_PRIVATE_TOPICS: Final = frozenset(("order", "execution", "position", "wallet", "greeks", "dcp"))
+_PRIVATE_TOPICS: Final = frozenset(("order", "execution", "position", "wallet", "greeks", "dcp", "strategy"))
 _ORDER_OP: Final = re.compile(rb'"op"\s*:\s*"order\.(?:create|amend|cancel)')
+_STRATEGY_CALLS: Final = "/v5/strategy/"
+_STRATEGIES: Final = "strategy orders (TWAP, chase, iceberg) are not decoded; the orders that they bring forth are"
 _SBE: Final = "SBE: a binary format that is not decoded; have the client use the JSON endpoints"
 
 
@@ -141,6 +143,8 @@ class BybitDecoder(VenueDecoder):
             return self._answer(message, document)
         topic = text(document, "topic")
         words = topic.removeprefix("spread.").split(".")
+        if topic == "strategy":
+            return Decoded(OTHER, [], [], _STRATEGIES)
         if words[0] not in ("order", "execution"):
             return None
         rows = Rows(message, NAME, self._accounts.current)
@@ -270,6 +274,8 @@ def _asked(head: HttpHead) -> tuple[str | None, str]:
     path = (head.target or "").partition("?")[0]
     call = _CALL.fullmatch(path)
     op = ".".join(call.groups()) if call and head.method == "POST" else None
+    if head.method == "POST" and path.startswith(_STRATEGY_CALLS):
+        raise Broken(_STRATEGIES)
     if op is None or op in _NOT_ORDERS:
         return None, path
     if op not in ACTIONS:

@@ -6,18 +6,21 @@ Docs: https://bybit-exchange.github.io/docs/v5: websocket/trade/guideline, order
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges.base import PLACE, RESPONSE, Decoded, Rows
-from sniffer.exchanges.fields import objects, optional_text, whole
+from sniffer.exchanges.fields import identity, objects, optional_text
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
 
-OUTCOME_UNKNOWN: Final = frozenset((10000, 10016, 170007))
-"""Server timeout, internal error, and time-out of spot's backend: the order may have been placed all the same."""
+OUTCOME_UNKNOWN: Final = frozenset((10000, 10016, 170001, 170007, 170032, 170035, 170146, 3400214))
+"""Time-outs ("Order creation timeout"), internal and network errors, and "Submitted to the system for processing!": the order
+may have been placed all the same."""
 OK: Final = 0
 
+_CODE: Final = re.compile("-?[0-9]{1,9}")
 _NAMES: Final = (("order_id", "orderId"), ("client_order_id", "orderLinkId"), ("symbol", "symbol"))
 
 
@@ -36,6 +39,14 @@ class Code(NamedTuple):
     text: str | None
 
 
+def _code(row: Row, key: str, text_key: str) -> Code:
+    """An outcome, whose number the examples of the documentation write as text, too. Raises `Broken`."""
+    number = identity(row, key)
+    if number is None or _CODE.fullmatch(number) is None:
+        raise Broken(f"field {key}: not a code")
+    return Code(int(number), optional_text(row, text_key))
+
+
 class Answer:
     """Reads one answer, of the trade websocket or of REST. `at` is the server's time in it."""
 
@@ -49,7 +60,7 @@ class Answer:
 
     def read(self, document: Row, result: Any) -> Decoded:
         """The meaning of the answer; `result` is what it calls `data` or `result`. Raises `Broken`."""
-        code = Code(whole(document, "retCode"), optional_text(document, "retMsg"))
+        code = _code(document, "retCode", "retMsg")
         if code.number != OK:
             self._add_all({}, code)
         elif type(result) is not dict:
@@ -63,7 +74,7 @@ class Answer:
     def _batch(self, parts: list[Row], info: Any) -> None:
         """Each order of a batch with its code; cancel-all lists what it cancelled, without codes."""
         told = type(info) is dict and "list" in info
-        codes = [Code(whole(item, "code"), optional_text(item, "msg")) for item in objects(info, "list")] if told else []
+        codes = [_code(item, "code", "msg") for item in objects(info, "list")] if told else []
         if told and len(codes) != len(parts):
             raise Broken("field retExtInfo: not a code for each order")
         asked = self._request.orders if told and len(self._request.orders) == len(parts) else None
@@ -80,7 +91,7 @@ class Answer:
         said: dict[str, Any] = {"exchange_time": self._at, "request_id": self._request_id}
         action = self._request.action
         if code.number != OK:
-            said |= {"status_raw": str(code.number), "reason": code.text}
+            said |= {"status_raw": str(code.number), "reason": code.text or str(code.number)}
             if action == PLACE and not self._failed and code.number not in OUTCOME_UNKNOWN:
                 said["status"] = "REJECTED"
         said |= {column: value for column, key in _NAMES if (value := optional_text(part, key)) is not None}

@@ -153,6 +153,6 @@ def add_execution(rows: Rows, execution: Row, category: str | None) -> None:
         quantity=amount(execution, "execQty"),
         quantity_unit=UNITS.get(category or ""),
         fee=fee,
-        fee_asset=None if fee is None else optional_text(execution, "feeCurrency"),
+        fee_asset=None if fee is None else optional_text(execution, "feeCurrency") or optional_text(execution, "feeCoin"),
         liquidity=None if maker is None else "maker" if maker else "taker",
     )

@@ -111,7 +111,8 @@ class CoinbaseAdvancedDecoder(VenueDecoder):
         call = self._calls.take(head) or Call(_path(head), (), self.account)
         rows = Rows(message, NAME, call.account)
         if head.method == "POST" and call.path in ACTIONS:
-            return rows.decoded(RESPONSE, answer(rows, call, parse_object(message.payload)))
+            failed = (head.status or 200) >= 500
+            return rows.decoded(RESPONSE, answer(rows, call, parse_object(message.payload), failed))
         if head.method != "GET" or not call.path.startswith(HISTORY):
             return None
         document = parse_object(message.payload)

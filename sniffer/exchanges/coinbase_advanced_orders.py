@@ -217,15 +217,18 @@ def ask(rows: Rows, path: str, body: Row) -> None:
         )
 
 
-def answer(rows: Rows, call: Call, body: Row) -> str | None:
-    """Adds what an answer says of the orders of `call`; returns the first thing in it that could not be read."""
+def answer(rows: Rows, call: Call, body: Row, failed: bool = False) -> str | None:
+    """Adds what an answer says of the orders of `call`; returns the first thing in it that could not be read.
+
+    `failed`: the server did (HTTP status 5xx), so what became of the orders is unknown.
+    """
     action = ACTIONS[call.path]
     asked = call.orders[0] if len(call.orders) == 1 else None
     if action == CANCEL and "results" in body:
         return _canceled(rows, body["results"])
     success = body.get("success")
     if success is None and "error" in body:  # the gateway's answer, not the order service's
-        _refuse(rows, asked, action, body, {})
+        _refuse(rows, asked, action, body, {}, failed)
     elif type(success) is not bool:
         raise Broken("field success: not a boolean")
     elif success:
@@ -234,7 +237,7 @@ def answer(rows: Rows, call: Call, body: Row) -> str | None:
         errors = body.get("errors")
         first = errors[0] if type(errors) is list and errors and type(errors[0]) is dict else {}
         told = body.get("error_response")
-        _refuse(rows, asked, action, {**body, **first, **(told if type(told) is dict else {})}, {})
+        _refuse(rows, asked, action, {**body, **first, **(told if type(told) is dict else {})}, {}, failed)
     return None
 
 
@@ -257,13 +260,13 @@ def _accept(rows: Rows, asked: OrderEvent | None, action: str, body: Row) -> Non
         rows.rejoined(asked, **said)
 
 
-def _refuse(rows: Rows, asked: OrderEvent | None, action: str, told: Row, said: dict[str, Any]) -> None:
+def _refuse(rows: Rows, asked: OrderEvent | None, action: str, told: Row, said: dict[str, Any], failed: bool = False) -> None:
     raw = reason_of(
         told, "error", "edit_failure_reason", "failure_reason", "preview_failure_reason", "new_order_failure_reason"
     )
     said |= {"status_raw": raw, "reason": reason_of(told, "error_details", "message", "preview_failure_reason") or raw}
     if action == PLACE:
-        said["status"] = "REJECTED"
+        said["status"] = None if failed else "REJECTED"
     if asked is None:
         rows.order(RESPONSE, action=action, **said)
     elif action == PLACE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, get_args
 
 from sniffer.errors import UsageError
@@ -120,10 +120,24 @@ def _shape(where: str, value: Any) -> Shape:
         raise _wrong(where, "marker is no text")
     return Shape(
         sender, kind, action, marker.encode(), pattern, _call(where, value.get("http")),
-        tuple((path("when", key), wanted) for key, wanted in when.items()),
+        tuple((path("when", key), wanted) for key, wanted in _conditions(where, "", when)),
         None if value.get("each") is None else path("each", value["each"]),
         None if value.get("account") is None else path("account", value["account"]), order, fill,
     )  # fmt: skip
+
+
+def _conditions(where: str, begins: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Paths and the values that they have to have. A key with dots and without quotes is a table, in which its path goes on."""
+    for key, value in table.items():
+        at = f"{begins}{key}"
+        if type(value) is dict and value:
+            yield from _conditions(where, f"{at}.", value)
+        elif type(value) in (str, bool):
+            yield at, value
+        elif type(value) in (int, float):
+            yield at, _constant(f"{where}: when {at}", at, "number", value)
+        else:
+            raise _wrong(f"{where}: when {at}", f"{value!r} is neither a text nor a number, true or false")
 
 
 def _column(where: str, kinds: Mapping[str, str], name: str, spec: Any, groups: frozenset[str] | None) -> Column:

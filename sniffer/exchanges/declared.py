@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from sniffer.exchanges.accounts import Accounts
 from sniffer.exchanges.base import LOGIN, ConnectionFacts, Decoded, Rows, always, never
 from sniffer.exchanges.fields import amount, identity, number, time
 from sniffer.exchanges.jsontext import Row, parse
-from sniffer.exchanges.numbers import Broken
+from sniffer.exchanges.numbers import Broken, decimal
 from sniffer.exchanges.redact import Secrets
 from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, Message, Sender
 
@@ -55,7 +56,7 @@ class Shape(NamedTuple):
     """Of a plain text: the whole message is of this form. None: the message is JSON."""
     call: tuple[str, str] | None
     """Method and path of the HTTP call that the message is the body of, or answers; None: a websocket message."""
-    when: tuple[tuple[Path, Any], ...]
+    when: tuple[tuple[Path, str | bool | Decimal], ...]
     each: Path | None
     account: Path | None
     order: tuple[Column, ...]
@@ -98,7 +99,7 @@ class DeclaredDecoder:
                 continue
             try:
                 document = _document(shape, message.payload)
-                if document is None or not all(_at(document, path) == value for path, value in shape.when):
+                if document is None or not all(_is(_quietly_at(document, path), wanted) for path, wanted in shape.when):
                     continue
             except Broken as error:
                 if shape.marker or message.payload.lstrip()[:1] in (b"{", b"["):
@@ -225,6 +226,16 @@ def _at(document: Any, path: Path) -> Any:
     return value
 
 
+def _is(value: Any, wanted: Any) -> bool:
+    """Whether a value of the message is the one that it has to be; a number is the same however it is written."""
+    if not isinstance(wanted, Decimal):
+        return type(value) is not int and bool(value == wanted)  # in Python 1 is True
+    try:
+        return decimal(value) == wanted
+    except Broken:
+        return False
+
+
 def _quietly_at(document: Any, path: Path) -> Any:
     try:
         return _at(document, path)
@@ -253,6 +264,8 @@ def _value(column: Column, value: Any, found: Row) -> Any:
     if value is None or value == "":
         return None
     name = ".".join(column.path)
+    if type(value) is bool and column.words is not None:
+        value = "true" if value else "false"
     row = {name: value}
     if column.kind == "amount":
         return amount(row, name)

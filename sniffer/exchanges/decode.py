@@ -2,7 +2,7 @@
 
 A dict holds `file`, `table` (`order_events` or `fill_events`) and then that table's columns: decimals as exact strings in plain
 notation, times in ISO 8601 with nanoseconds. A payload has no wire time, so `captured_at` is None. What cannot be read goes to
-`problem`, a callable that is given the file's name and the reason.
+`problem`, a callable that is given the file's name and the reason; what was read and tells no order, to `nothing`, another one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from sniffer import exchanges
 from sniffer.config import SECOND
 from sniffer.errors import UsageError
-from sniffer.exchanges.base import ConnectionFacts, Decoder, Venue
+from sniffer.exchanges.base import LOGIN, ConnectionFacts, Decoded, Venue
 from sniffer.model import OPCODE_BINARY, OPCODE_HTTP, OPCODE_TEXT, FillEvent, HttpHead, Message, OrderEvent, Sender
 
 Problem: TypeAlias = Callable[[str, str], None]
@@ -26,6 +26,11 @@ STANDARD_INPUT: Final = "-"
 LARGEST_FILE: Final = 64 << 20
 """A payload; the largest messages of exchanges are some 5 MB."""
 _TIMES: Final = frozenset(("captured_at", "exchange_time"))
+_WAY_OUT: Final = "--venue, --sender and --http say how it is read"
+
+
+def _unsaid(file: str, reason: str) -> None:
+    """Where nobody asks what told no order."""
 
 
 def decode_files(
@@ -37,8 +42,9 @@ def decode_files(
     *,
     together: bool = False,
     http: str | None = None,
+    nothing: Problem = _unsaid,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of files that hold one message each, sent by `sender`.
+    """Rows of files that hold one message each, sent by `sender`. Each that gives none, and is no problem, goes to `nothing`.
 
     Each file is a connection of its own; with `together`, all are one connection, in order. `http` ("POST /api/v3/order") makes
     them bodies of that call. Raises `UsageError` for a file that cannot be read and for an `http` that is no call.
@@ -49,26 +55,43 @@ def decode_files(
         if not together:
             decoder = venue.decoder(facts)
         payload = _read(file)
-        yield from _rows(str(file), decoder, _message(facts, sender, position if together else 0, payload, head), problem)
+        decoded = exchanges.meaning(decoder, _message(facts, sender, position if together else 0, payload, head))
+        yield from _rows(str(file), decoded, problem)
+        if _is_empty(decoded):
+            nothing(str(file), _why_nothing(venue, sender, payload, decoded, http))
 
 
 def decode_lines(
-    venue: Venue, lines: Iterable[str | bytes], facts: ConnectionFacts, problem: Problem, *, http: str | None = None
+    venue: Venue,
+    lines: Iterable[str | bytes],
+    facts: ConnectionFacts,
+    problem: Problem,
+    *,
+    http: str | None = None,
+    nothing: Problem = _unsaid,
 ) -> Iterator[dict[str, Any]]:
     """Rows of JSON lines `{"sender": "client" or "server", "payload": text}` that are one connection, in order.
 
-    Raises `UsageError` for a line that is not of this form.
+    Most messages of a connection are about no order, so `nothing` hears of one that is about none at all. Raises `UsageError`
+    for a line that is not of this form.
     """
     head = None if http is None else http_head(http)
     decoder = venue.decoder(facts)
     positions = {"client": 0, "server": 0}
+    found = False
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         sender, payload = _line(number, line)
         message = _message(facts, sender, positions[sender], payload.encode("utf-8", "surrogatepass"), head)
         positions[sender] += 1
-        yield from _rows(STANDARD_INPUT, decoder, message, problem)
+        decoded = exchanges.meaning(decoder, message)
+        found = found or not _is_empty(decoded)
+        yield from _rows(STANDARD_INPUT, decoded, problem)
+    if not any(positions.values()):
+        nothing(STANDARD_INPUT, "no message in it")
+    elif not found:
+        nothing(STANDARD_INPUT, f"no order or fill in it, read as a connection to {venue.name}; {_WAY_OUT}")
 
 
 def http_head(call: str) -> HttpHead:
@@ -115,8 +138,20 @@ def _message(facts: ConnectionFacts, sender: Sender, position: int, payload: byt
     return Message(facts.connection_id, sender, position, 0, 0, opcode, payload)
 
 
-def _rows(file: str, decoder: Decoder, message: Message, problem: Problem) -> Iterator[dict[str, Any]]:
-    decoded = exchanges.meaning(decoder, message)
+def _is_empty(decoded: Decoded | None) -> bool:
+    return decoded is None or not (decoded.orders or decoded.fills or decoded.problem)
+
+
+def _why_nothing(venue: Venue, sender: Sender, payload: bytes, decoded: Decoded | None, http: str | None) -> str:
+    if not payload.strip():
+        return "it is empty; a file holds one message"
+    if decoded is not None and decoded.kind == LOGIN:
+        return "a login, which is never stored"
+    what = "a message" if http is None else f"a body of {http}"
+    return f"no order or fill in it, read as {what} of {venue.name} that the {sender} sent; {_WAY_OUT}"
+
+
+def _rows(file: str, decoded: Decoded | None, problem: Problem) -> Iterator[dict[str, Any]]:
     if decoded is None:
         return
     for order in decoded.orders:

@@ -32,8 +32,11 @@ TRADES: Final = "trades"
 """Calls that ask for trades; they have no operation."""
 
 _CALL: Final = re.compile(
-    r"/api/v4/(?P<market>spot|futures|delivery|options)(?:/(?:usdt|btc|usd))?/(?P<what>\w+)(?:/(?P<id>[^/]+))?"
+    r"/api/v4/(?P<market>spot|futures|delivery|options)(?:/(?i:usdt|btc|usd))?/(?P<what>\w+)(?:/(?P<id>[^/]+))?"
 )
+"""Clients write the settlement currency in capitals, too."""
+_ORDER_PATH: Final = re.compile(r"/api/v4/(?:spot|futures|delivery|options|crossex|tradfi|stock|alpha)/\S*order\S*")
+"""Calls about orders, of markets that are not known here too."""
 _COLLECTIONS: Final = {
     ("POST", "orders"): "order_place",
     ("POST", "batch_orders"): "order_batch_place",
@@ -69,16 +72,17 @@ class Request(NamedTuple):
 
 def rest_call(verb: str | None, path: str) -> Call:
     """What a call asks for. Raises `Broken` for one that changes orders in a way that is not known here."""
+    verb = verb or ""
     match = _CALL.fullmatch(path)
-    if match is None:
-        return Call("", None, {})
-    verb, what, one = verb or "", match["what"], match["id"]
-    if what == "orders" and one is not None and verb in _ONE:
-        return Call(match["market"], _ONE[verb], {"order_id": one})
-    op = _COLLECTIONS.get((verb, what)) if one is None else None
-    if op is None and "order" in what and verb != "GET":
-        raise Broken(f"an order call that is not known: {verb} {what}")
-    return Call(match["market"], op, {})
+    if match is not None:
+        what, one = match["what"], match["id"]
+        if what == "orders" and one is not None and verb in _ONE:
+            return Call(match["market"], _ONE[verb], {"order_id": one})
+        if one is None and (verb, what) in _COLLECTIONS:
+            return Call(match["market"], _COLLECTIONS[verb, what], {})
+    if verb != "GET" and _ORDER_PATH.fullmatch(path):
+        raise Broken(f"an order call that is not known: {verb} {path}")
+    return Call("", None, {})
 
 
 def ask(rows: Rows, market: str, op: str, params: Any, request_id: str | None) -> str | None:
@@ -126,7 +130,8 @@ def acknowledged(rows: Rows, market: str, op: str, echo: Any, request_id: str | 
     """Adds the orders of an acknowledgement, which repeats the request; without a trader's id it says nothing."""
     params = echo.get("req_param") if type(echo) is dict else None
     ask(rows, market, op, params if params is not None else [], request_id)
-    rows.orders[:] = [order._replace(kind=RESPONSE) for order in rows.orders if order.client_order_id is not None]
+    said = {"kind": RESPONSE, **_unchanged(ACTIONS[op])}
+    rows.orders[:] = [order._replace(**said) for order in rows.orders if order.client_order_id is not None]
 
 
 def answer(rows: Rows, op: str | None, request: Request | None, request_id: str | None, result: Any) -> str | None:
@@ -162,7 +167,7 @@ def _answer_one(rows: Rows, action: str | None, asked: OrderEvent | None, reques
         "request_id": request_id,
         "status": "REJECTED" if refused and action == PLACE else None,
         "status_raw": label,
-        "reason": optional_text(item, "message") if refused else None,
+        "reason": optional_text(item, "message") or label or "succeeded" if refused else None,
     }
     order_id = identity(item, "id" if "id" in item else "order_id")
     client_order_id = gate_orders.client_id(item)
@@ -193,11 +198,12 @@ def _unchanged(action: str) -> Row:
 def refused(rows: Rows, op: str, request: Request | None, request_id: str | None, error: Row, unknown: bool) -> None:
     """Adds the refusal of a whole request. `unknown`: the server failed, so that the order may stand all the same."""
     action = ACTIONS[op]
+    label = optional_text(error, "label")
     said: dict[str, Any] = {
         "request_id": request_id,
         "status": "REJECTED" if action == PLACE and not unknown else None,
-        "status_raw": optional_text(error, "label"),
-        "reason": optional_text(error, "message") or optional_text(error, "detail"),
+        "status_raw": label,
+        "reason": optional_text(error, "message") or optional_text(error, "detail") or label,
     }
     for order in (request.orders if request is not None else ()) or (None,):
         if order is None:

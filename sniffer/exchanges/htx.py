@@ -4,9 +4,11 @@ Hosts      api.huobi.pro, api-aws.huobi.pro, api.htx.com (spot); api.hbdm.com, a
 Channels   /ws/v2 is private and plain text: {"action": "push", "ch", "data"} of `orders#<symbol>` (events of orders) and
            `trade.clearing#<symbol>` (trades with their fees). /ws/trade takes orders: {"cid", "ch", "params"}, answered by
            {"cid", "status", "data"}. /linear-swap-notification, /swap-notification and /notification push contracts: {"op":
-           "notify", "topic": "orders_cross.<contract>", ...}, the order beside the topic. /ws, /feed and /linear-swap-ws are
-           market data. All but /ws/v2 and /ws/trade send gzip in binary frames, each on its own.
-Markers    `orders` or `Orders`, `clearing#`, `"cid"`; market data has a `"tick"` and none of these.
+           "notify", "topic": "orders_cross.<contract>", ...}, the order beside the topic. /ws/v5/notification pushes USDT-M
+           contracts of version 5: {"op": "notify", "topic": "orders", "data"}, and /linear-swap-trade takes their orders
+           (`htx_v5.py`). /ws, /feed and /linear-swap-ws are market data. All but /ws/v2 and /ws/trade send gzip in binary
+           frames, each on its own.
+Markers    `orders`, `clearing#`, `"trade`, `"cid"`, what answers without it have; market data has a `"tick"`, as none of these.
 Identity   An order: orderId; a conditional one has only a clientOrderId until it triggers. A fill: tradeId; of contracts
            `id`, since their trade_id is shared by all trades of one taker order.
 Times      Milliseconds: tradeTime, lastActTime, orderCreateTime; `ts` of contracts.
@@ -17,19 +19,21 @@ Pitfalls   - Side and order type are one word (`buy-limit-maker`); conditional o
            - Answers hold an id, or one for each order "in same order of the request"; refusals hold none.
            - REST has the access key and the signature in the query.
 Docs       https://www.htx.com/en-us/opend/newApiPages/ (Spot: Trading, Conditional Order, Websocket Account and Order,
-           Websocket Trade; USDT-M futures: Swap Trade Interface, WebSocket Subscriptions)
+           Websocket Trade; USDT-M futures: Swap Trade Interface, WebSocket Subscriptions; version 5: see `htx_v5.py`)
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from sniffer.exchanges import htx_requests as requests
+from sniffer.exchanges import htx_v5
 from sniffer.exchanges.base import LOGIN, REQUEST, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows, never
 from sniffer.exchanges.calls import Calls, parameters, path_and_query
-from sniffer.exchanges.fields import request_id_of
+from sniffer.exchanges.fields import optional_amount, request_id_of
 from sniffer.exchanges.htx_answers import Answer
 from sniffer.exchanges.htx_orders import Told
 from sniffer.exchanges.htx_requests import Call, Request
@@ -48,14 +52,26 @@ MARKET_PATHS: Final = frozenset(("/ws", "/feed", "/linear-swap-ws", "/swap-ws", 
 
 _SECRETS: Final = Secrets(("accessKey", "AccessKeyId", "signature"))
 _PUSH: Final = re.compile(rb'"(?:ch|topic)"\s*:\s*"(?:orders#|trade\.clearing#|(?:match)?[oO]rders(?:_cross)?\.)')
+_PUSH_V5: Final = re.compile(rb'"topic"\s*:\s*"(?:(?:match_|algo_)?orders|trade(?:_detail)?)"')
+_OPERATION_V5: Final = re.compile(rb'"op"\s*:\s*"(?:%s)"' % "|".join(htx_v5.OPERATIONS).encode())
+_TRADES_V5: Final = frozenset(("trade", "trade_detail"))
+_ORDERS_V5: Final = frozenset(("orders", "match_orders", "algo_orders"))
+_ANSWER: Final = frozenset(("status", "data", "code"))
+"""What the answer to an operation has, one of them at least."""
+_NO_ANSWER: Final = frozenset(("action", "op", "topic", "id", "subbed", "unsubbed", "rep", "tick"))
+"""What answers to subscriptions and queries have, and market data."""
 _ORDER_CALL: Final = re.compile(rb'"(?:ch|op)"\s*:\s*"(?:create[-_](?:cross_)?(?:margin-)?(?:batch)?order)"')
+_MARKERS: Final = (
+    *(b"orders", b"Orders", b"clearing#", b"trigger_order", b'"trade', b'"cid"'),
+    *(b'order_id"', b'orderId"', b'"message"', b'err-code"', b'err_code"'),  # answers to requests that had no cid
+)
 
 
 def marked(payload: bytes) -> bool:
     """Whether a message of the server may be about orders, or is an answer: 0.2 us for 500 bytes of market data."""
     if b'"tick"' in payload:
         return False
-    return b"orders" in payload or b"Orders" in payload or b"clearing#" in payload or b'"cid"' in payload
+    return any(map(payload.__contains__, _MARKERS))
 
 
 class HtxDecoder(VenueDecoder):
@@ -88,7 +104,7 @@ class HtxDecoder(VenueDecoder):
         except Broken:  # orders, for all we know
             payload = message.payload
         if message.sender == "client":
-            return REQUEST if b'"cid"' in payload or _ORDER_CALL.search(payload) is not None else None
+            return REQUEST if b'"cid"' in payload or _ORDER_CALL.search(payload) or _OPERATION_V5.search(payload) else None
         if b'"cid"' in payload:
             return RESPONSE
         unread = message.opcode == OPCODE_BINARY and not payload.isascii()
@@ -99,22 +115,31 @@ class HtxDecoder(VenueDecoder):
     def _push_or_answer(self, message: Message, document: Row) -> Decoded | None:
         if document.get("ch") == "auth" or document.get("op") == "auth":
             return Decoded(LOGIN, [], [])
-        told = Told(Rows(message, NAME, self._accounts.current), UPDATE)
         if document.get("action") == "push" or document.get("op") == "notify":
-            channel, data = document.get("ch", document.get("topic")), document.get("data")
-            if type(channel) is not str:
-                raise Broken("field ch or topic: not a text")
-            if channel.startswith("orders#"):
-                told.part(told.order_push, data)
-            elif channel.startswith("trade.clearing#"):
-                told.part(told.clearing, data)
-            elif channel.lower().startswith(("orders", "matchorders")):
-                told.part(told.contract, document)
-            return told.decoded()
-        if "cid" not in document or ("status" not in document and "data" not in document):
+            return self._push(message, document)
+        if not document.keys() & _ANSWER or document.keys() & _NO_ANSWER:
             return None
         request_id = request_id_of(document, "cid")
         return self._answered(message, self._pending.take(request_id), request_id, document)
+
+    def _push(self, message: Message, document: Row) -> Decoded | None:
+        told = Told(Rows(message, NAME, self._accounts.current), UPDATE)
+        channel, data = document.get("ch", document.get("topic")), document.get("data")
+        if type(channel) is not str:
+            raise Broken("field ch or topic: not a text")
+        if channel.startswith("orders#"):
+            told.part(told.order_push, data)
+        elif channel.startswith("trade.clearing#"):
+            told.part(told.clearing, data)
+        elif channel in _ORDERS_V5 | _TRADES_V5:
+            read = _trade_v5 if channel in _TRADES_V5 else _order_v5
+            for row in data if type(data) is list else [] if data is None else [data]:  # none: a snapshot of nothing
+                told.part(partial(read, told.rows), row)
+        elif channel.lower().startswith(("orders", "matchorders")):
+            told.part(told.contract, document)
+        elif channel.startswith("trigger_order"):
+            raise Broken("a conditional order of contracts, which is not read")
+        return told.decoded()
 
     def _request(self, message: Message, document: Row) -> Decoded | None:
         if document.get("ch") == "auth" or document.get("op") == "auth":
@@ -122,7 +147,9 @@ class HtxDecoder(VenueDecoder):
             if type(params) is dict:
                 self._accounts.key(params.get("accessKey", params.get("AccessKeyId")), login=True)
             return Decoded(LOGIN, [], [])
-        call, params = requests.operation(document)
+        op = document.get("op")
+        v5 = htx_v5.OPERATIONS.get(op) if type(op) is str else None
+        call, params = (v5, document.get("data")) if v5 is not None else requests.operation(document)
         if call is None:
             return None
         request_id = request_id_of(document, "cid")
@@ -138,11 +165,13 @@ class HtxDecoder(VenueDecoder):
         rows = Rows(message, NAME, account)
         decoded = None
         if call.action is not None:
-            decoded = rows.all_or_none(lambda: requests.ask(rows, call, params, request_id))
+            ask = htx_v5.ask if call in htx_v5.CALLS else requests.ask
+            decoded = rows.all_or_none(lambda: ask(rows, call, params, request_id))
         return Request(call, rows.to_join(), account), decoded
 
     def _answered(self, message: Message, request: Request | None, request_id: str | None, document: Row) -> Decoded | None:
-        told = Answer(Rows(message, NAME, request.account if request else self.account), request, request_id)
+        failed = message.http is not None and (message.http.status or 200) >= 500
+        told = Answer(Rows(message, NAME, request.account if request else self.account), request, request_id, failed)
         told.part(told.answered, document)
         decoded = told.decoded()
         asked = request is not None and request.call is not None and request.call.action is not None
@@ -156,7 +185,7 @@ class HtxDecoder(VenueDecoder):
         path, query = path_and_query(head)
         request = Request(None, (), None)
         try:
-            call, said = requests.rest_call(head.method, path)
+            call, said = _rest_call(head.method, path)
             if call is None:
                 return None
             account = self._accounts.key(parameters(query).get("AccessKeyId"))
@@ -171,7 +200,7 @@ class HtxDecoder(VenueDecoder):
     def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
         request = self._calls.take(head)
         if request is None:
-            call, _ = requests.rest_call(head.method, (head.target or "").partition("?")[0])
+            call, _ = _rest_call(head.method, (head.target or "").partition("?")[0])
             request = Request(call, (), self.account)
         if request.call is None:
             return None
@@ -184,13 +213,33 @@ class Htx(ListedVenue):
     def looks_like(self, sender: Sender, payload: bytes) -> bool:
         """A push of orders or of trades, compressed or not, or an order operation."""
         if sender == "client":
-            return _ORDER_CALL.search(payload) is not None
+            if _ORDER_CALL.search(payload) is not None:
+                return True
+            return b'"contract_code"' in payload and _OPERATION_V5.search(payload) is not None
         if payload.startswith(b"\x1f\x8b"):
             try:
                 payload = inflate(payload)
             except Broken:
                 return False
+        if _PUSH_V5.search(payload) is not None:
+            return b'"notify"' in payload and b'"contract_code"' in payload
         return _PUSH.search(payload) is not None and (b'"push"' in payload or b'"notify"' in payload)
 
 
 VENUE: Final = Htx(NAME, HOSTS, _SECRETS, HtxDecoder)
+
+
+def _rest_call(verb: str | None, path: str) -> tuple[Call | None, Row]:
+    """As `htx_requests.rest_call`, of all versions."""
+    return (htx_v5.rest_call(verb, path), {}) if path.startswith(htx_v5.PATHS) else requests.rest_call(verb, path)
+
+
+def _order_v5(rows: Rows, row: Row) -> None:
+    """An order, and of `match_orders` the trade that is its news."""
+    htx_v5.order(rows, UPDATE, row)
+    if "match_time" in row and optional_amount(row, "trade_volume"):
+        htx_v5.trade(rows, row, at="match_time")
+
+
+def _trade_v5(rows: Rows, row: Row) -> None:
+    htx_v5.trade(rows, row)

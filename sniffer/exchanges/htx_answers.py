@@ -1,17 +1,18 @@
 """What HTX answers to order calls: ids, lists of what was taken and what was not, and refusals joined to their request.
 
 Docs: https://www.htx.com/en-us/opend/newApiPages/ (Spot: Trading, Conditional Order, Websocket Trade; USDT-M futures: Swap
-Trade Interface).
+Trade Interface, and Orders and Algo Orders of version 5).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from sniffer.exchanges import htx_v5
 from sniffer.exchanges.base import CANCEL, PLACE, RESPONSE, Rows
 from sniffer.exchanges.fields import identity, optional_objects, optional_text, whole
 from sniffer.exchanges.htx_orders import Told
-from sniffer.exchanges.htx_requests import Request
+from sniffer.exchanges.htx_requests import Call, Request
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
@@ -20,9 +21,11 @@ from sniffer.model import OrderEvent
 class Answer(Told):
     """Collects what one answer says of the orders of its request."""
 
-    def __init__(self, rows: Rows, request: Request | None, request_id: str | None) -> None:
+    def __init__(self, rows: Rows, request: Request | None, request_id: str | None, failed: bool = False) -> None:
+        """`failed`: the server did (HTTP status 5xx), so what became of the orders is unknown."""
         super().__init__(rows, RESPONSE, request_id)
         self._request = request
+        self._failed = failed
         self._skipped = 0
 
     def answered(self, document: Row) -> None:
@@ -32,6 +35,8 @@ class Answer(Told):
         data = document.get("data")
         if document.get("status") not in (None, "ok") or document.get("code") not in (None, 200):
             self._refused(document)
+        elif request is not None and request.call in htx_v5.CALLS:
+            self._answered_v5(request, request.call, data)
         elif kind in ("query", "contract-query"):
             self.listed(data)
         elif kind in ("place", "contract-place", "algo"):
@@ -58,13 +63,14 @@ class Answer(Told):
         for order in request.orders:
             self._refuse(order, code, reason)
         if not request.orders and request.call.action is not None:
-            status = "REJECTED" if request.call.action == PLACE else None
+            status = "REJECTED" if request.call.action == PLACE and not self._failed else None
             self.rows.order(
                 RESPONSE, action=request.call.action, request_id=self.request_id, status=status, status_raw=code, reason=reason
             )
 
     def _refuse(self, asked: OrderEvent, code: str | None, reason: str | None) -> None:
-        self.rows.rejoined(asked, status="REJECTED" if asked.action == PLACE else None, status_raw=code, reason=reason)
+        status = "REJECTED" if asked.action == PLACE and not self._failed else None
+        self.rows.rejoined(asked, status=status, status_raw=code, reason=reason)
 
     def _placed(self, data: Any) -> None:
         """The answer to one order: its id, bare or with the client's."""
@@ -116,6 +122,43 @@ class Answer(Told):
             self.rows.rejoined(asked, **said)
         else:
             self.rows.order(RESPONSE, action=PLACE, request_id=self.request_id, **said)
+
+    # --- version 5 of contracts ---
+
+    def _answered_v5(self, request: Request, call: Call, data: Any) -> None:
+        for row in data if type(data) is list else [data]:
+            if call == htx_v5.ORDERS:
+                self.part(lambda row: htx_v5.order(self.rows, RESPONSE, row, self.request_id), row)
+            elif call == htx_v5.TRADES:
+                self.part(lambda row: htx_v5.trade(self.rows, row, paid=True), row)
+            else:
+                self.part(lambda row: self._outcome_v5(request, call, row), row)
+
+    def _outcome_v5(self, request: Request, call: Call, row: Row) -> None:
+        """What became of one order. Results do not stand in the order of the request: only ids tell which is which."""
+        said: dict[str, Any] = {}
+        for column, keys in (
+            ("order_id", ("order_id", "orderId", "algo_id")),
+            ("client_order_id", ("client_order_id", "clientOrderId", "algo_client_order_id")),
+        ):
+            told = next((name for key in keys if (name := identity(row, key)) is not None), None)
+            if told is not None:
+                said[column] = told
+        code = identity(row, "code")
+        refused = code not in (None, "200")
+        if refused:
+            said |= {"status_raw": code, "reason": optional_text(row, "message")}
+        elif not said:
+            raise Broken("an answer that names no order")
+        if call.action == PLACE and (refused or call == htx_v5.PLACES_ALGO):
+            said["status"] = "REJECTED" if refused else "PENDING_TRIGGER"
+        asked = _asked_v5(request.orders, said)
+        if asked is not None:
+            self.rows.rejoined(asked, **said)
+        else:
+            self.rows.order(RESPONSE, action=call.action, request_id=self.request_id, **said)
+
+    # --- cancellations ---
 
     def _cancelled_several(self, data: Any) -> None:
         """Lists of ids that were taken and of those that were not: by name, so each answers the request of its id."""
@@ -170,3 +213,15 @@ def _placed_ids(row: Any) -> dict[str, Any]:
     if said["order_id"] is None and said["client_order_id"] is None:
         raise Broken("an answer that names no order")
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _asked_v5(orders: tuple[OrderEvent, ...], said: dict[str, Any]) -> OrderEvent | None:
+    """The order that a result is about: the only one, or the one that has an id that it tells."""
+    told = [(name, said[name]) for name in ("order_id", "client_order_id") if name in said]
+    if len(orders) == 1:
+        return orders[0] if all(getattr(orders[0], name) in (None, value) for name, value in told) else None
+    for name, value in told:
+        found = [order for order in orders if getattr(order, name) == value]
+        if len(found) == 1:
+            return found[0]
+    return None

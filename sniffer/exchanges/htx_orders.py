@@ -47,7 +47,7 @@ CONTRACT_STATUSES: Final = {
     7: "CANCELED",
     11: "PENDING_CANCEL",
 }
-LIQUIDITY: Final = {"maker": "maker", "taker": "taker"}
+LIQUIDITY: Final = {"maker": "maker", "taker": "taker", "Maker": "maker", "Taker": "taker"}
 
 
 class Told:
@@ -149,10 +149,12 @@ class Told:
         status = row.get("status")
         if type(status) is not int:
             raise Broken("field status: not a whole number")
-        order_type, time_in_force = contract_type(optional_text(row, "order_price_type"))
+        word = row.get("order_price_type")  # in histories a number, for which no page has the word
+        order_type, time_in_force = contract_type(None if type(word) is int else optional_text(row, "order_price_type"))
+        at = "ts" if row.get("ts") is not None else "update_time"
         order = self.rows.order(
             self.kind,
-            exchange_time=time(row, "ts", MILLISECONDS) if row.get("ts") is not None else None,
+            exchange_time=time(row, at, MILLISECONDS) if row.get(at) is not None else None,
             symbol=text(row, "contract_code"),
             client_order_id=identity(row, "client_order_id"),
             order_id=_contract_order_id(row),
@@ -188,12 +190,30 @@ class Told:
             **_whose(order),
         )
 
+    def _contract_match(self, row: Row) -> None:
+        """A trade in the answer to a query, under the `id` that pushes give it."""
+        fee = optional_number(row, "trade_fee")
+        self.rows.fill(
+            exchange_time=time(row, "create_date", MILLISECONDS),
+            symbol=text(row, "contract_code"),
+            trade_id=text(row, "id"),
+            order_id=_contract_order_id(row),
+            side=mapped(row, "direction", SIDES),
+            price=amount(row, "trade_price"),
+            quantity=amount(row, "trade_volume"),
+            quantity_unit="contract",
+            fee=fee.copy_negate() if fee else fee,  # below zero is paid
+            fee_asset=optional_text(row, "fee_asset"),
+            liquidity=mapped(row, "role", LIQUIDITY) if row.get("role") is not None else None,
+        )
+
     # --- queries ---
 
     def listed(self, data: Any) -> None:
         """The answer to a query: orders or trades, one or a list of them."""
-        if type(data) is dict and type(data.get("orders")) is list:
-            data = data["orders"]
+        for key in ("orders", "trades"):
+            if type(data) is dict and type(data.get(key)) is list:
+                data = data[key]
         for row in data if type(data) is list else [data]:
             if row is not None:
                 self.part(self._queried, row)
@@ -201,6 +221,8 @@ class Told:
     def _queried(self, row: Row) -> None:
         if "match-id" in row or "trade-id" in row:
             self._match(row)
+        elif "match_id" in row:
+            self._contract_match(row)
         elif "contract_code" in row:
             self.contract(row)
         elif "orderOrigTime" in row or "orderStatus" in row:

@@ -66,7 +66,7 @@ _CONTRACT_CALLS: Final = {
     "cancelall": Call("contract-cancel-all", CANCEL),
     "order_info": Call("contract-query", None),
     "openorders": Call("contract-query", None),
-    "hisorders": Call("contract-query", None),
+    **dict.fromkeys(("hisorders", "hisorders_exact", "matchresults", "matchresults_exact"), Call("contract-query", None)),
 }
 _SPOT_OPERATIONS: Final = {
     "create-order": Call("place", PLACE),
@@ -75,7 +75,10 @@ _SPOT_OPERATIONS: Final = {
     "cancel": Call("cancel-many", CANCEL),
     "cancelall": Call("cancel-all", CANCEL),
 }
-_ORDER_PATH: Final = re.compile(r"/v1/order/(?!orders/[0-9]+/?$)|/v2/algo-orders|.*_(?:order|batchorder|cancel|cancelall)$")
+_ORDER_PATH: Final = re.compile(
+    r"/v1/order/(?!orders/[0-9]+/?$)|/v2/algo-orders(?!/cancel-all-after$)|.*_(?:order|batchorder|cancel|cancelall)$"
+)
+"""Of calls that may ask something of orders; a timer (`cancel-all-after`) does not by itself."""
 
 
 class Request(NamedTuple):

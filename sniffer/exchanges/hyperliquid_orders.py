@@ -58,6 +58,8 @@ ORDER_TYPES: Final = {
 }
 WAITING: Final = ("waitingForFill", "waitingForTrigger")
 """Statuses of TP and SL orders that were taken: they wait for the order that they belong to, or for their price."""
+TO_COME: Final = "Price "
+"""How the `triggerCondition` of an order begins that waits for it (`Price above 0.6`)."""
 
 
 class Told:
@@ -115,6 +117,7 @@ class Told:
 
     def _order(self, row: Row, status_raw: str | None, at: int | None) -> None:
         status = "NEW" if status_raw is None else STATUSES.get(status_raw)
+        waits = status_raw in (None, "open") and (optional_text(row, "triggerCondition") or "").startswith(TO_COME)
         size, left = optional_amount(row, "origSz"), amount(row, "sz")
         filled: Decimal | None = None
         if size is not None and status in ("NEW", "FILLED"):  # of an order that has ended otherwise, sz says nothing
@@ -132,7 +135,7 @@ class Told:
             side=mapped(row, "side", SIDES),
             order_type=order_type,
             time_in_force=time_in_force,
-            status="PARTIALLY_FILLED" if status == "NEW" and filled else status,
+            status="PENDING_TRIGGER" if waits else "PARTIALLY_FILLED" if status == "NEW" and filled else status,
             status_raw=status_raw,
             price=amount(row, "limitPx"),
             stop_price=optional_amount(row, "triggerPx") or None,  # 0.0 stands for none
@@ -230,6 +233,7 @@ class Told:
         if type(statuses) is not list:
             raise Broken("field statuses: not a list")
         asked = request.orders if request is not None else ()
+        action = asked[0].action if asked else action  # all of one action are placed, or changed, or cancelled
         ordinals = {order.item: order for order in asked}
         if request is not None and len(statuses) != request.size:
             if len(statuses) != 1 or type(statuses[0]) is not dict or "error" not in statuses[0]:
@@ -254,8 +258,9 @@ class Told:
             if asked is not None:
                 self._refuse(asked, told)
                 return
-            rejected = None if action == CANCEL else "REJECTED"
-            said = {"status": rejected, "reason": told}
+            if action is None:  # a placement is answered like a batch of amendments
+                raise Broken("a refusal of a request that was not seen")
+            said = {"status": None if action == CANCEL else "REJECTED", "reason": told}
         elif word in ("resting", "filled", "running"):
             if type(told) is not dict:
                 raise Broken(f"field {word}: not an object")

@@ -222,7 +222,8 @@ class KrakenDecoder(VenueDecoder):
             return Decoded(LOGIN, [], [])
         if name not in calls.REST and name not in ORDER_QUERIES and name not in TRADE_QUERIES:
             return None
-        answer = Answer(self._rows(message, asked), asked, calls.REST.get(name), None, None)
+        failed = (head.status or 200) >= 500
+        answer = Answer(self._rows(message, asked), asked, calls.REST.get(name), failed=failed)
         document = parse_object(message.payload)
         if name in calls.REST:
             return self._answered(answer, asked, answer.rest, document)

@@ -25,11 +25,23 @@ TRADE_QUERIES: Final = {"TradesHistory": "trades", "QueryTrades": None}
 class Answer:
     """Collects what one answer says. `asked` is its request, None if that was not seen."""
 
-    def __init__(self, rows: Rows, asked: Request | None, action: str | None, request_id: str | None, at: int | None) -> None:
-        """`action`: what the answer says that it answers. `at`: the venue's time of the answer."""
+    def __init__(
+        self,
+        rows: Rows,
+        asked: Request | None,
+        action: str | None,
+        request_id: str | None = None,
+        at: int | None = None,
+        failed: bool = False,
+    ) -> None:
+        """`action`: what the answer says that it answers. `at`: the venue's time of the answer.
+
+        `failed`: the server did (HTTP status 5xx), so what became of the orders is unknown.
+        """
         self._rows = rows
         self._asked = asked
         self._action = action
+        self._failed = failed
         self._common: dict[str, Any] = {"request_id": request_id, "exchange_time": at}
         self.problem: str | None = None
 
@@ -129,7 +141,7 @@ class Answer:
     def _refuse(self, order: OrderEvent | None, error: str, said: dict[str, Any]) -> None:
         said |= {"status_raw": error, "reason": error}
         if self._action == PLACE:
-            said["status"] = None if error.startswith(OUTCOME_UNKNOWN) else "REJECTED"
+            said["status"] = None if self._failed or error.startswith(OUTCOME_UNKNOWN) else "REJECTED"
         elif order is not None:  # what the request wanted to change has not changed
             order = order._replace(price=None, stop_price=None, quantity=None, quantity_unit=None)
         self._accept(order, said)

@@ -3,10 +3,9 @@
 Hosts      ws-api-spot, ws-api-futures and others of kucoin.com, with ?token= (classic pushes); wsapi.kucoin.com/v1/private
            (order entry); wsapi-push.kucoin.com (unified pushes); api.kucoin.com, api-futures.kucoin.com (REST); kucoin.eu.
 Channels   Classic {"type": "message", "topic", "subject", "data"}: /spotMarket/tradeOrders, /spotMarket/tradeOrdersV2,
-           /contractMarket/tradeOrders[:symbol], /spotMarket/advancedOrders, /contractMarket/advancedOrders. Unified
-           {"T", "P", "d"}: orderAll.<type>, execution.<type>. Order entry {"id", "op", "args"}, answered by
-           {"id", "op", "code", "msg", "data"}.
-Markers    Orders in the topic, orderAll, execution., "op". /market/match is the public trade feed, and has `type` match too.
+           /contractMarket/tradeOrders[:symbol], /spotMarket/advancedOrders, /contractMarket/advancedOrders, /spot/tradeFills.
+           Unified {"T", "P", "d"}: orderAll.<type>, execution.<type>. Order entry {"id", "op", "args"}, answered by "data".
+Markers    Orders or tradeFills in the topic, orderAll, execution., "op". /market/match is public, and has `type` match too.
 Identity   An order: (symbol, orderId). A fill: (symbol, tradeId). An amendment makes a new order: `newOrderId`.
 Times      `ts` in nanoseconds, REST in milliseconds, some in either: their size tells the unit.
 Pitfalls   - `type` tells what happened, `status` where the order stands; match is a fill, and no fee is said of it.
@@ -57,9 +56,10 @@ _MARKET_PUSH: Final = re.compile(
     rb'\{(?:"id":"[^"]*",)?(?:"type":"message",)?"topic":"/(?:market/|indicator/|spotMarket/level|contractMarket/(?!trade|adv))'
     rb'|\{"T":"(?!order|execution)[a-z]\w*\.\w+"'
 ).match
-_WORDS: Final = (b"Orders", b'"op"', b"orderAll", b"execution.")
+_WORDS: Final = (b"Orders", b'"op"', b"orderAll", b"execution.", b"tradeFills")
 _OWN_PUSH: Final = re.compile(
-    rb'"topic"\s*:\s*"/(?:spotMarket|contractMarket)/(?:trade|advanced)Orders|"T"\s*:\s*"(?:orderAll|execution)\.'
+    rb'"topic"\s*:\s*"/(?:(?:spotMarket|contractMarket)/(?:trade|advanced)Orders|spot/tradeFills)'
+    rb'|"T"\s*:\s*"(?:orderAll|execution)\.'
 )
 _OP: Final = re.compile(rb'"op"\s*:\s*"(?:spot|margin|futures)\.(?:(?:sync_|multi_)?(?:order|cancel)|modify)"')
 
@@ -69,6 +69,7 @@ _TOPICS: Final[dict[str, Callable[[Rows, Row], None]]] = {
     "/contractMarket/tradeOrders": kucoin_orders.change,
     "/spotMarket/advancedOrders": kucoin_orders.stop_order,
     "/contractMarket/advancedOrders": kucoin_orders.stop_order,
+    "/spot/tradeFills": kucoin_orders.told_fill,
 }
 _CHANNELS: Final[dict[str, Callable[[Rows, Row], None]]] = {
     "orderAll": kucoin_orders.unified_order,
@@ -218,7 +219,7 @@ class KucoinDecoder(VenueDecoder):
         for row in data if type(data) is list else [data]:
             try:
                 if type(row) is dict and row:
-                    (kucoin_orders.queried_fill if op == FILLS else kucoin_orders.queried_order)(rows, row)
+                    (kucoin_orders.told_fill if op == FILLS else kucoin_orders.queried_order)(rows, row)
             except Broken as error:
                 problem = problem or str(error)
         return rows.decoded_if_any(RESPONSE, problem)

@@ -262,13 +262,13 @@ def _queried_status(row: Row, filled: Decimal | None) -> tuple[str | None, str |
     return "CANCELED" if row.get("cancelExist") is True else "FILLED", raw
 
 
-def queried_fill(rows: Rows, row: Row) -> None:
-    """A trade as the answers to queries show it."""
+def told_fill(rows: Rows, row: Row) -> None:
+    """A trade as the answers to queries show it, and the topic `/spot/tradeFills`."""
     symbol, trade_id = text(row, "symbol"), identity(row, "tradeId")
     if trade_id is None:
         raise Broken("field tradeId is missing")
     rows.fill(
-        exchange_time=moment(row, "executionTime", "tradeTime", "createdAt"),
+        exchange_time=moment(row, "executionTime", "tradeTime", "createdAt", "time"),
         symbol=symbol,
         trade_id=trade_id,
         order_id=identity(row, "orderId"),

@@ -43,7 +43,8 @@ _CALLS: Final = tuple(
         ("DELETE", _ORDERS + r"/multi-cancel|/api/v1/stop-order/cancelOrderByClientOid", CANCEL),
         ("DELETE", _ORDERS + r"/(?:sync/)?client-order/(?P<client>[^/]+)", CANCEL),
         ("DELETE", r"/api/v\d/(?:oco/)?(?:order/)?client-order/(?P<client>[^/]+)", CANCEL),
-        ("DELETE", _ORDERS + r"/(?:sync/|cancel/)?(?P<id>[^/]+)", CANCEL),
+        ("DELETE", _ORDERS + r"/cancel/(?P<id>[^/]+)", AMEND),  # of a part of its size: the rest stays
+        ("DELETE", _ORDERS + r"/(?:sync/)?(?P<id>[^/]+)", CANCEL),
         ("DELETE", r"/api/v1/stop-order/(?P<id>[^/]+)|/api/v3/oco/order/(?P<oco>[^/]+)", CANCEL),
         ("GET", _ORDERS + r"(?:/active|/active/page|/done|/client-order/[^/]+|/byClientOid|/[0-9a-zA-Z\-]+)?", ORDERS),
         ("GET", r"/api/v1/(?:stopOrders|recentDoneOrders|limit/orders|order/client-order/[^/]+)", ORDERS),
@@ -115,7 +116,7 @@ def _ask(rows: Rows, op: str, row: Row, request_id: str | None) -> None:
     if op == PLACE:
         quantity, unit = size_of(row, symbol, "size")
         columns |= {
-            "side": mapped(row, "side", SIDES),
+            "side": None if row.get("closeOrder") is True and row.get("side") is None else mapped(row, "side", SIDES),
             "order_type": _order_type(row),
             "time_in_force": time_in_force(row),
             "price": optional_amount(row, "price"),
@@ -136,7 +137,9 @@ def _ask(rows: Rows, op: str, row: Row, request_id: str | None) -> None:
 
 
 def _order_type(row: Row) -> str | None:
-    """`limit` (KuCoin's default) or `market`; with a stop price the stop of that name."""
+    """`limit` (KuCoin's default) or `market`; with a stop price the stop of that name. An OCO has the prices of both legs."""
+    if row.get("limitPrice") not in (None, ""):
+        return "oco"
     word = lower(row, "orderType" if "orderType" in row else "type") or "limit"
     if row.get("stopPrice" if "stopPrice" in row else "triggerPrice") in (None, ""):
         return word
@@ -155,11 +158,13 @@ def answer(rows: Rows, op: str, request: Request | None, request_id: str | None,
             _tell(rows, op, order, said)
         return None
     data = document.get("data")
-    if op == CANCEL_ALL:
-        for order in asked or (None,):
-            _tell(rows, op, order, {"request_id": request_id})
-        return None
     results = _results(data)
+    if op == CANCEL_ALL:
+        if not results or not all(type(item) is dict and "orderId" in item for item in results):  # "success", or nothing more
+            for order in asked or (None,):
+                _tell(rows, op, order, {"request_id": request_id})
+            return None
+        asked = asked[:1] * len(results)
     problem = None
     for index, item in enumerate(results):
         try:
@@ -178,19 +183,21 @@ def _results(data: Any) -> list[Any]:
     if type(data) is dict:
         if type(ids := data.get("cancelledOrderIds")) is list:
             return [{"orderId": order_id} for order_id in ids]
-        if type(items := data.get("items")) is list:
-            return items
+        for key in ("items", "data"):
+            if type(several := data.get(key)) is list:
+                return several
     return data if type(data) is list else [data]
 
 
 def _answer_one(rows: Rows, op: str, asked: OrderEvent | None, request_id: str | None, item: Row) -> None:
-    refused = item.get("success") is False or item.get("code") not in (None, *DONE)
+    refused = item.get("success") is False or item.get("status") == "fail" or item.get("code") not in (None, *DONE)
     if refused:
-        reason = optional_text(item, "failMsg") or optional_text(item, "msg")
-        said = _verdict(op, identity(item, "code"), reason, request_id, False)
+        code = identity(item, "code")
+        reason = optional_text(item, "failMsg") or optional_text(item, "msg") or code or "success"
+        said = _verdict(op, code, reason, request_id, False)
     else:
         said = {"request_id": request_id, "exchange_time": moment(item, "matchTime", "ts"), **_progress(item)}
-    order_id = identity(item, "newOrderId" if "newOrderId" in item else "orderId")
+    order_id = identity(item, next((key for key in ("newOrderId", "cancelledOrderId", "orderId") if key in item), "id"))
     client_order_id = optional_text(item, "clientOid")
     if asked is not None and _differ(client_order_id, asked.client_order_id):
         asked = None
@@ -213,7 +220,7 @@ def _progress(item: Row) -> Row:
     """What the answers of synchronous calls say of the order's state."""
     state = optional_text(item, "status")
     filled = optional_amount(item, "dealSize")
-    if state is None:
+    if state in (None, "success"):
         return {} if filled is None else {"filled_quantity": filled}
     if state == "open":
         status = "PARTIALLY_FILLED" if filled else "NEW"
@@ -228,6 +235,7 @@ def _progress(item: Row) -> Row:
 def _verdict(op: str, code: str | None, reason: str | None, request_id: str | None, failed: bool) -> Row:
     unknown = failed or code in OUTCOME_UNKNOWN
     rejected = op == PLACE and not unknown
+    reason = reason or code
     return {"request_id": request_id, "status": "REJECTED" if rejected else None, "status_raw": code, "reason": reason}
 
 

@@ -38,7 +38,7 @@ from sniffer.exchanges.base import (
     always,
 )
 from sniffer.exchanges.calls import Calls, header
-from sniffer.exchanges.fields import identity, text
+from sniffer.exchanges.fields import identity, optional_text, text
 from sniffer.exchanges.inflate import inflate, inflated
 from sniffer.exchanges.instruments import Instruments
 from sniffer.exchanges.jsontext import Row, parse, parse_object
@@ -202,19 +202,29 @@ class OkxDecoder(VenueDecoder):
         return self._told(Rows(message, NAME, self.account), UPDATE, _CHANNELS[channel], document)
 
     def _event(self, message: Message, document: Row) -> Decoded | None:
-        """Login and subscriptions; an error may be the answer to an order request."""
+        """Login and subscriptions; an error may be the answer to an order request, which it names by its id or repeats."""
         event = document.get("event")
         if event == "login":
             return Decoded(LOGIN, [], [])
-        request_id = identity(document, "id")
-        if event != "error" or request_id is None:
+        if event != "error":
             return None
-        request = self._pending.take(request_id)
-        return None if request is None else self._answer(message, request.op, request, request_id, document)
+        repeated = okx_requests.repeated(document) if document.get("id") is None else {}
+        op = optional_text(repeated, "op")
+        if repeated:
+            if op not in ACTIONS:
+                return None
+            document = {**document, "msg": okx_requests.ILLEGAL}  # the rest is no reason, and may hold a secret
+        request_id = identity(document, "id") or identity(repeated, "id")
+        request = self._pending.take(request_id) if request_id is not None else None
+        if request is not None and op not in (None, request.op):
+            request = None
+        op = op or (request.op if request is not None else None)
+        return None if op is None else self._answer(message, op, request, request_id, document)
 
     def _answer(self, message: Message, op: str, request: Request | None, request_id: str | None, document: Row) -> Decoded:
         rows = Rows(message, NAME, request.account if request else self.account)
-        problem = okx_requests.answer(rows, op, request, request_id, document)
+        failed = message.http is not None and (message.http.status or 0) >= 500
+        problem = okx_requests.answer(rows, op, request, request_id, document, failed)
         return rows.decoded(RESPONSE, problem or (None if rows.orders else "an answer that names no order"))
 
     @staticmethod

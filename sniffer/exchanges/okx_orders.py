@@ -6,7 +6,7 @@ Docs: https://www.okx.com/docs-v5/en/ (Order Book Trading: Trade, Algo Trading; 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 
 from sniffer.exchanges.base import Rows
 from sniffer.exchanges.fields import (
@@ -55,6 +55,11 @@ TERMS: Final = {
 """Order type and time in force of an `ordType`; the other algo types keep their word (trigger, oco, iceberg, twap, chase)."""
 AT_MARKET: Final = ("-1", -1)
 """What stands for the price of an algo order that is executed at market."""
+Legs: TypeAlias = tuple[tuple[str, str], ...]
+LEGS: Final[Legs] = (
+    ("ordPx", "triggerPx"), ("slOrdPx", "slTriggerPx"), ("tpOrdPx", "tpTriggerPx"), ("ordPx", "moveTriggerPx"),
+)  # fmt: skip
+"""Limit and trigger of each leg of an algo order, by their names."""
 
 
 def terms(row: Row) -> tuple[str | None, str | None]:
@@ -62,8 +67,8 @@ def terms(row: Row) -> tuple[str | None, str | None]:
     word = optional_text(row, "ordType")
     if word is None:
         return None, None
-    if word == "conditional":  # one leg: take profit or stop loss
-        take = row.get("tpTriggerPx") not in (None, "")
+    if word == "conditional":  # one leg: where both are sent, "only stop-loss logic will be performed"
+        take = _said(row, "tpTriggerPx") and not _said(row, "slTriggerPx")
         at_market = row.get("tpOrdPx" if take else "slOrdPx") in AT_MARKET
         return ("take_profit" if take else "stop") + ("" if at_market else "_limit"), None
     return TERMS.get(word, (word.lower(), None))
@@ -193,6 +198,7 @@ def algo_order(rows: Rows, kind: str, row: Row) -> None:
     """Adds the state of an algo order (trigger, take profit, trailing...), which has ids of its own, `algoId`..."""
     symbol = text(row, "instId")
     order_type, time_in_force = terms(row)
+    price, stop_price = algo_prices(row)
     state = text(row, "state")
     rows.order(
         kind,
@@ -205,17 +211,26 @@ def algo_order(rows: Rows, kind: str, row: Row) -> None:
         time_in_force=time_in_force,
         status=ALGO_STATES.get(state),
         status_raw=state,
-        price=algo_price(row, "ordPx", "slOrdPx", "tpOrdPx"),
-        stop_price=algo_price(row, "triggerPx", "slTriggerPx", "tpTriggerPx", "moveTriggerPx"),
+        price=price,
+        stop_price=stop_price,
         quantity=optional_amount(row, "sz"),
         quantity_unit=unit(row, symbol),
         reason=identity(row, "failCode"),
     )
 
 
-def algo_price(row: Row, *keys: str) -> Decimal | None:
-    """The first of the prices that is said; None where it is that of the market."""
-    for key in keys:
-        if row.get(key) not in (None, "", "0", *AT_MARKET):
-            return amount(row, key)
-    return None
+def algo_prices(row: Row, legs: Legs = LEGS) -> tuple[Decimal | None, Decimal | None]:
+    """Limit and trigger of an algo order, both of one leg: the first whose trigger is said, else the first whose limit is.
+
+    Of an order with two legs (oco) it is the stop loss. The limit is None where the order is executed at market.
+    """
+    said = [leg for leg in legs if _said(row, leg[1])] or [leg for leg in legs if _said(row, leg[0])]
+    return (_price(row, said[0][0]), _price(row, said[0][1])) if said else (None, None)
+
+
+def _said(row: Row, key: str) -> bool:
+    return row.get(key) not in (None, "", "0")
+
+
+def _price(row: Row, key: str) -> Decimal | None:
+    return amount(row, key) if _said(row, key) and row[key] not in AT_MARKET else None

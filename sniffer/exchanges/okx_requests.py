@@ -5,14 +5,15 @@ A REST call is read as the websocket operation of the same meaning. Docs: https:
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges.base import AMEND, CANCEL, PLACE, REQUEST, RESPONSE, Rows
 from sniffer.exchanges.fields import each, identity, mapped, optional_amount, optional_number, optional_text, text, time
 from sniffer.exchanges.instruments import Instruments
-from sniffer.exchanges.jsontext import Row
+from sniffer.exchanges.jsontext import Row, parse_object
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
-from sniffer.exchanges.okx_orders import SIDES, algo_price, terms, unit
+from sniffer.exchanges.okx_orders import LEGS, SIDES, Legs, algo_prices, terms, unit
 from sniffer.model import OrderEvent
 
 ACTIONS: Final = {
@@ -34,6 +35,11 @@ ACTIONS: Final = {
 }
 """Operations about orders. The last four are of REST alone."""
 ALGOS: Final = frozenset(("order-algo", "cancel-algos", "amend-algos"))
+PLACED: Final[Legs] = (("orderPx", "triggerPx"), *LEGS)
+AMENDED: Final[Legs] = (
+    ("newOrdPx", "newTriggerPx"), ("newSlOrdPx", "newSlTriggerPx"), ("newTpOrdPx", "newTpTriggerPx"),
+)  # fmt: skip
+"""Legs of an algo order as the requests name their prices."""
 NAMELESS: Final = frozenset(("mass-cancel", "sprd-mass-cancel", "close-position"))
 """Those whose answers name no order."""
 
@@ -61,9 +67,12 @@ NO_ORDERS: Final = frozenset(
 )
 """Calls that change no order by themselves (`cancel-all-after` sets a timer; what it cancels is told by the order channel)."""
 
-OUTCOME_UNKNOWN: Final = frozenset(("50004",))
-"""Endpoint request timeout: "does not indicate success or failure of order"."""
+OUTCOME_UNKNOWN: Final = frozenset(("50004", "50026"))
+"""Endpoint request timeout, which "does not indicate success or failure of order", and system error."""
 DONE: Final = "0"
+ILLEGAL: Final = "Illegal request"
+"""What an error says, code 60012, before a colon and the request."""
+_OPERATION: Final = re.compile(r'"op"\s*:\s*"[\w\-]*(?:order|cancel)')
 PER_ORDER: Final = ("1", "2")
 """All, or some, of the orders have failed: which and why is told of each."""
 
@@ -92,22 +101,22 @@ def _ask(rows: Rows, op: str, arg: Row, request_id: str | None, instruments: Ins
     elif action == PLACE:
         order_type, time_in_force = terms(arg)
         size = optional_amount(arg, "sz")
-        price = algo_price(arg, "orderPx", "ordPx", "slOrdPx", "tpOrdPx") if op in ALGOS else optional_number(arg, "px")
+        price, stop_price = algo_prices(arg, PLACED) if op in ALGOS else (optional_number(arg, "px"), None)
         columns |= {
             "side": mapped(arg, "side", SIDES),
             "order_type": order_type,
             "time_in_force": time_in_force,
             "price": price,
-            "stop_price": algo_price(arg, "triggerPx", "slTriggerPx", "tpTriggerPx") if op in ALGOS else None,
+            "stop_price": stop_price,
             "quantity": size,
             "quantity_unit": None if size is None else unit(arg, columns["symbol"]),
         }
     elif action == AMEND:
         size = optional_amount(arg, "newSz")
-        new_price = algo_price(arg, "newOrdPx", "newSlOrdPx", "newTpOrdPx") if op in ALGOS else optional_number(arg, "newPx")
+        price, stop_price = algo_prices(arg, AMENDED) if op in ALGOS else (optional_number(arg, "newPx"), None)
         columns |= {
-            "price": new_price,
-            "stop_price": algo_price(arg, "newTriggerPx", "newSlTriggerPx", "newTpTriggerPx") if op in ALGOS else None,
+            "price": price,
+            "stop_price": stop_price,
             "quantity": size,
             "quantity_unit": None if size is None else unit(arg, columns["symbol"]),
         }
@@ -122,8 +131,28 @@ def _symbol(op: str, arg: Row, instruments: Instruments) -> str | None:
     return optional_text(arg, "instId") if code is None else instruments.symbol(code)
 
 
-def answer(rows: Rows, op: str, request: Request | None, request_id: str | None, document: Row) -> str | None:
-    """Adds what an answer says of each order of its request; returns the first thing that could not be read, if anything."""
+def repeated(error: Row) -> Row:
+    """The request that an error without an id repeats in its text; an empty one where it repeats none.
+
+    Raises `Broken` for one that may be about orders and cannot be read.
+    """
+    said = optional_text(error, "msg") or ""
+    begin, _, request = said.partition(": ")
+    if begin != ILLEGAL:
+        return {}
+    try:
+        return parse_object(request.encode("utf-8", "surrogatepass"))
+    except Broken:
+        if _OPERATION.search(request) is not None:
+            raise Broken("an error that repeats a part of an order request") from None
+        return {}
+
+
+def answer(rows: Rows, op: str, request: Request | None, request_id: str | None, document: Row, failed: bool) -> str | None:
+    """Adds what an answer says of each order of its request; returns the first thing that could not be read, if anything.
+
+    `failed`: the server did (HTTP status 5xx), so that the order may stand all the same.
+    """
     code = text(document, "code")
     data = document.get("data")
     asked = request.orders if request is not None else ()
@@ -132,14 +161,14 @@ def answer(rows: Rows, op: str, request: Request | None, request_id: str | None,
             raise Broken("field data: not a list")
         data = []
     if not any(type(item) is dict and "sCode" in item for item in data):  # of the request as a whole
-        _answer_whole(rows, op, asked, request_id, code, document)
+        _answer_whole(rows, op, asked, request_id, code, document, failed)
         return None
     problem = None
     for index, item in enumerate(data):
         try:
             if type(item) is not dict:
                 raise Broken("a result that is no object")
-            _answer_one(rows, op, _asked(asked, index, len(data), item, op), request_id, item)
+            _answer_one(rows, op, _asked(asked, index, len(data), item, op), request_id, item, failed)
         except Broken as error:
             rows.skip()
             problem = problem or str(error)
@@ -147,11 +176,11 @@ def answer(rows: Rows, op: str, request: Request | None, request_id: str | None,
 
 
 def _answer_whole(
-    rows: Rows, op: str, asked: tuple[OrderEvent | None, ...], request_id: str | None, code: str, document: Row
+    rows: Rows, op: str, asked: tuple[OrderEvent | None, ...], request_id: str | None, code: str, document: Row, failed: bool
 ) -> None:
     if op not in NAMELESS and (code in (DONE, *PER_ORDER) or document.get("data")):
         raise Broken("an answer that says nothing of its orders")
-    said = {"request_id": request_id, **_verdict(op, code, optional_text(document, "msg"))}
+    said = {"request_id": request_id, **_verdict(op, code, optional_text(document, "msg"), failed)}
     for order in asked or (None,):
         if order is None:
             rows.order(RESPONSE, action=ACTIONS[op], **said)
@@ -159,12 +188,12 @@ def _answer_whole(
             rows.rejoined(order, **_unchanged(op), **said)
 
 
-def _answer_one(rows: Rows, op: str, asked: OrderEvent | None, request_id: str | None, item: Row) -> None:
+def _answer_one(rows: Rows, op: str, asked: OrderEvent | None, request_id: str | None, item: Row, failed: bool) -> None:
     order_key, client_key = ("algoId", "algoClOrdId") if op in ALGOS else ("ordId", "clOrdId")
     said: dict[str, Any] = {
         "request_id": request_id,
         "exchange_time": time(item, "ts", MILLISECONDS) if item.get("ts") not in (None, "") else None,
-        **_verdict(op, text(item, "sCode"), optional_text(item, "sMsg")),
+        **_verdict(op, text(item, "sCode"), optional_text(item, "sMsg"), failed),
     }
     order_id, client_order_id = identity(item, order_key), optional_text(item, client_key)
     if asked is None:
@@ -179,12 +208,12 @@ def _answer_one(rows: Rows, op: str, asked: OrderEvent | None, request_id: str |
     )
 
 
-def _verdict(op: str, code: str, message: str | None) -> Row:
+def _verdict(op: str, code: str, message: str | None, failed: bool) -> Row:
     """Status and reason of a result: an order that is taken has no state yet, it is told by the order channel."""
     if code == DONE:
         return {"status": None, "status_raw": None, "reason": None}
-    rejected = ACTIONS[op] == PLACE and code not in OUTCOME_UNKNOWN
-    return {"status": "REJECTED" if rejected else None, "status_raw": code, "reason": message}
+    rejected = ACTIONS[op] == PLACE and not failed and code not in OUTCOME_UNKNOWN
+    return {"status": "REJECTED" if rejected else None, "status_raw": code, "reason": message or code}
 
 
 def _unchanged(op: str) -> Row:

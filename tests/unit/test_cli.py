@@ -356,3 +356,7 @@ def test_decode(tmp_path: Path) -> None:
     broken = run("decode", "--venue", "binance-spot", message)
     assert broken.code == 1
     assert broken.error.startswith(str(message))
+    message.write_text("eggs, milk")
+    other = run("decode", "--venue", "binance-spot", message)
+    assert (other.code, other.out) == (0, "")
+    assert other.error.startswith(f"{message}: no order or fill in it")

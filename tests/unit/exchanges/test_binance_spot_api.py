@@ -333,6 +333,8 @@ def test_a_refused_cancel_or_amendment_leaves_the_order_as_it_was(method: str) -
     (row,) = joined(request, refusal(-2011, "Unknown order sent.")).orders
     assert (row.client_order_id, row.symbol, row.status, row.quantity) == ("strat7-0001", "ADAUSDC", None, None)
     assert row.status_raw == "-2011"
+    (row,) = joined(request, refusal(-2011, "")).orders  # a refusal always has a reason
+    assert row.reason == "-2011"
 
 
 @pytest.mark.parametrize(("code", "status"), [(-1007, 408), (-1006, 400), (-1000, 503), (-2010, 500)])

@@ -98,6 +98,9 @@ def test_broken_calls_and_bodies_are_problems() -> None:
         http("client", "POST /api/v3/order?quantity=lots"),
         http("client", "POST /api/v3/order", b"\xff=1"),
         http("client", "POST /api/v3/order/brandNew?symbol=A"),
+        http("client", "POST /sapi/v1/algo/futures/newOrderTwap?symbol=A"),
+        http("client", "POST /sapi/v1/convert/limit/placeOrder?baseAsset=A"),
+        http("client", "POST /sapi/v1/equity/order/place"),
         http("server", CALL, b"<html>502 Bad Gateway</html>", 502),
         http("server", CALL, b"", 200),
     ):

@@ -228,6 +228,14 @@ def test_a_placement_and_its_answer() -> None:
     )  # fmt: skip
 
 
+def test_an_answer_alone_does_not_say_whether_it_is_to_a_placement_or_an_amendment() -> None:
+    talk = Talk("binance-usdm")
+    row = order(talk.server(answer(result())))
+    assert (row.kind, row.action, row.order_id, row.status) == ("response", None, "55123456789", "NEW")
+    row = order(talk.server(answer(result(status="CANCELED"), "u-2")))
+    assert (row.action, row.status) == ("cancel", "CANCELED")
+
+
 def test_refusals_are_joined_to_their_requests() -> None:
     talk = Talk("binance-usdm")
     talk.client(ask("order.place", 1, **PLACE))
@@ -242,6 +250,7 @@ def test_refusals_are_joined_to_their_requests() -> None:
     assert order(talk.server(refusal(-1007, 3, 408))).status is None  # "execution status unknown"
     assert "not seen" in problem(talk.server(refusal(-2019, 9)))
     assert order(talk.server(refusal(-2011, 9))).action == "cancel"
+    assert order(talk.server({"id": 10, "status": 400, "error": {"code": -2011, "msg": ""}})).reason == "-2011"
 
 
 @pytest.mark.parametrize("code", ["--5", "²", "-", "-1_007", "9" * 5000])
@@ -293,6 +302,8 @@ def test_a_batch_that_fails_in_part() -> None:
         ("6", None),
         (None, "x"),
     ]
+    lower = 'DELETE /fapi/v1/batchOrders?symbol=A&orderidlist=[5,6]&origclientorderidlist=["x"]'
+    assert [said(row) for row in told(talk.call(lower)).orders] == [said(row) for row in told(talk.call(call)).orders]
     call = "PUT /fapi/v1/batchOrders?batchOrders=" + quote(
         '[{"orderId":5,"symbol":"A","side":"BUY","quantity":"1","price":"2"}]'
     )
@@ -337,6 +348,27 @@ def test_conditional_orders_of_portfolio_margin_over_rest() -> None:
     }  # fmt: skip
     row = order(talk.reply(call, shown))
     assert (row.order_id, row.client_order_id, row.status) == ("12", "z", "PENDING_TRIGGER")
+    ended = shown | {"strategyStatus": "CANCELLED", "orderId": 0}
+    row = order(talk.reply("GET /papi/v1/um/conditional/orderHistory?strategyId=12", ended))
+    assert (row.order_id, row.status, row.status_raw) == ("12", "CANCELED", "CANCELLED")
+
+
+def test_algo_orders_of_portfolio_margin_over_rest() -> None:
+    talk = Talk("binance-usdm")
+    call = "POST /papi/v1/um/algo/order?algoType=CONDITIONAL&symbol=LTCUSDT&side=BUY&type=STOP&quantity=3&triggerPrice=91.5"
+    row = order(talk.call(call))
+    assert (row.action, row.order_type, str(row.stop_price)) == ("place", "stop_limit", "91.5")
+    row = order(talk.reply(call, ALGO_RESULT))
+    assert (row.action, row.order_id, row.client_order_id, row.status) == ("place", "7000123", "stop-9", "PENDING_TRIGGER")
+    for call, order_id in (
+        ("DELETE /papi/v1/um/algo/order?algoId=7000123", "7000123"),
+        ("DELETE /papi/v1/um/algo/allOpenOrders?symbol=LTCUSDT", None),
+    ):
+        assert order(talk.call(call)).order_id == order_id
+        row = order(talk.reply(call, {"complete": True}))
+        assert (row.kind, row.action, row.order_id, row.status) == ("response", "cancel", order_id, None)
+    row = order(talk.reply("GET /papi/v1/um/algo/openAlgoOrders", [ALGO_RESULT]))
+    assert (row.action, row.status) == (None, "PENDING_TRIGGER")
 
 
 # --- what is no order, and what is broken ---

@@ -416,6 +416,11 @@ def test_an_update_and_a_fill_of_futures() -> None:
             {"symbol": "ETHUSDT", "side": 3, "type": "limit", "size": 5, "trigger_price": "2300", "executive_price": "2299.5"},
             [("place", "ETHUSDT", None, None, "sell", "limit", None, "2299.5", "2300", "5", "contract")],
         ),
+        (
+            "POST /contract/private/submit-trail-order",
+            {"symbol": "ETHUSDT", "side": 3, "size": 5, "activation_price": "2500", "callback_rate": "1"},
+            [("place", "ETHUSDT", None, None, "sell", "trailing_stop", None, None, None, "5", "contract")],
+        ),
         ("POST /contract/private/cancel-orders", {"symbol": "ETHUSDT"}, [("cancel", "ETHUSDT", *[None] * 9)]),
         (
             "POST /contract/private/modify-limit-order",
@@ -480,8 +485,11 @@ def test_answers_to_cancels() -> None:
     assert brief(done_one, "order_id", "symbol", "status") == ("6", "SOL_USDT", None)
     assert brief(gone, "order_id", "symbol", "status", "reason") == ("5", "SOL_USDT", None, "in failIds")
     call = "POST /spot/v4/cancel_all"
-    talk.call(call, {"symbol": "SOL_USDT"})
-    assert brief(known(talk.reply(call, done({}))).orders[0], "action", "symbol") == ("cancel", "SOL_USDT")
+    for answer in (done({}), {"code": 1000, "trace": "t"}, {"code": 1000, "message": "Ok", "data": None}):
+        talk.call(call, {"symbol": "SOL_USDT"})
+        assert brief(known(talk.reply(call, answer)).orders[0], "action", "symbol") == ("cancel", "SOL_USDT")
+    talk.call(SUBMIT, SELL)
+    known(talk.reply(SUBMIT, {"code": 1000, "trace": "t"}), "no object")
 
 
 def test_an_amendment() -> None:

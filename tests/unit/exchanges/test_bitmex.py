@@ -229,6 +229,12 @@ def test_a_sign_is_a_side_and_forms_are_read() -> None:
     assert [(one.client_order_id, one.item) for one in bulk.orders] == [("swing-5", 0), ("b", 1)]
 
 
+def test_a_call_that_leaves_the_time_in_force_out_may_be_post_only_all_the_same() -> None:
+    for instruction, force in (("ParticipateDoNotInitiate", "post_only"), ("ReduceOnly", None), ("", None)):
+        call = {"symbol": "XBTUSD", "side": "Buy", "orderQty": 10, "price": 5000, "execInst": instruction}
+        assert order(Talk("bitmex").call(CALL, call)).time_in_force == force
+
+
 def test_refusals_are_joined_to_their_calls() -> None:
     talk = Talk("bitmex")
     error = {"error": {"message": "Account has insufficient Available Balance", "name": "ValidationError"}}

@@ -175,6 +175,14 @@ def test_a_fill_is_told_twice_and_the_fee_once() -> None:
     }  # fmt: skip
 
 
+def test_the_currency_of_a_fee_has_two_names() -> None:
+    shown = execution()
+    shown.pop("feeCurrency", None)
+    assert fill(Talk("bybit").server(topic("execution", shown | {"feeCoin": "USDT"}))).fee_asset == "USDT"
+    both = shown | {"feeCurrency": "SUI", "feeCoin": ""}
+    assert fill(Talk("bybit").server(topic("execution", both))).fee_asset == "SUI"
+
+
 def test_not_every_execution_is_a_trade() -> None:
     talk = Talk("bybit")
     decoded = talk.server(topic("execution", execution(execType="Funding", side="Buy"), execution(execType="Settle")))
@@ -229,6 +237,11 @@ def test_refusals_are_joined_to_their_requests() -> None:
     row = order(talk.server(ack("order.cancel", {}, "c", 110001, "order not exists")))
     assert (row.action, row.order_id, row.status, row.status_raw) == ("cancel", ORDER_ID, None, "110001")
     assert order(talk.server(ack("order.create", {}, "d", 10016, "server error"))).status is None
+    assert order(talk.server(ack("order.cancel", {}, "f", 110001, ""))).reason == "110001"
+    for code in (170001, 170032, 170035, 170146, 3400214):
+        talk.client(ask("order.create", NEW, "e"))
+        row = order(talk.server(ack("order.create", {}, "e", code, "Order creation timeout")))
+        assert (row.client_order_id, row.status, row.status_raw) == ("mm-31", None, str(code))
     row = order(talk.server(ack("order.create", {}, "unseen", 110003, "price is invalid")))
     assert (row.action, row.status, row.client_order_id, row.request_id) == ("place", "REJECTED", None, "unseen")
 
@@ -269,6 +282,25 @@ def test_a_call_and_its_answers() -> None:
         talk.reply("POST /v5/order/create-batch", {"retCode": 0, "result": BATCH_ACK, "retExtInfo": BATCH_CODES})
     ).orders
     assert [(row.client_order_id, row.status) for row in rows] == [("b-1", None), ("b-2", "REJECTED")]
+
+
+def test_codes_may_be_texts() -> None:
+    codes = {"list": [{"code": "0", "msg": "OK"}, {"code": "110007", "msg": "ab not enough"}]}
+    reply = {"retCode": "0", "retMsg": "OK", "result": BATCH_ACK, "retExtInfo": codes, "time": str(T0)}
+    rows = told(Talk("bybit").reply("POST /v5/order/create-batch", reply)).orders
+    assert [(row.client_order_id, row.status, row.status_raw) for row in rows] == [
+        ("b-1", None, None), ("b-2", "REJECTED", "110007"),
+    ]  # fmt: skip
+    for odd in ("", "1_0", "x", True, None, "9" * 10):
+        assert "retCode" in problem(Talk("bybit").reply(CREATE, reply | {"retCode": odd}))
+
+
+def test_strategies_are_not_silent() -> None:
+    talk = Talk("bybit")
+    running = {"strategyId": "5", "strategyType": "iceberg", "symbol": "SUIUSDT", "size": "9", "side": "Buy", "status": 2}
+    assert "strategy orders" in problem(talk.server(topic("strategy", running)))
+    assert "strategy orders" in problem(talk.call("POST /v5/strategy/create", {"strategyType": "twap", "size": "9"}))
+    assert talk.call("GET /v5/strategy/list") is None
 
 
 def test_cancel_all() -> None:

@@ -287,6 +287,9 @@ def test_a_refused_order_comes_with_status_200() -> None:
     assert shown(row, "client_order_id", "status", "status_raw", "reason") == (
         "strat-5", "REJECTED", "INVALID_ARGUMENT", "account is not available",
     )  # fmt: skip
+    for answer in (gateway, REFUSED):  # the exchange itself failed: whether the order stands is not known
+        (row,) = last(("client", create(), CREATE), ("server", answer, CREATE, 503)).orders
+        assert shown(row, "client_order_id", "status") == ("strat-5", None)
 
 
 def test_edits() -> None:

@@ -19,15 +19,19 @@ class Run:
 
     def __init__(self) -> None:
         self.problems: list[tuple[str, str]] = []
+        self.empty: list[tuple[str, str]] = []
 
     def files(self, sender: Sender, files: list[Path], **options: Any) -> list[dict[str, Any]]:
-        return list(decode_files(VENUE, sender, files, ConnectionFacts(), self._problem, **options))
+        return list(decode_files(VENUE, sender, files, ConnectionFacts(), self._problem, nothing=self._nothing, **options))
 
     def lines(self, lines: list[str | bytes], **options: Any) -> list[dict[str, Any]]:
-        return list(decode_lines(VENUE, lines, ConnectionFacts(), self._problem, **options))
+        return list(decode_lines(VENUE, lines, ConnectionFacts(), self._problem, nothing=self._nothing, **options))
 
     def _problem(self, file: str, reason: str) -> None:
         self.problems.append((file, reason))
+
+    def _nothing(self, file: str, reason: str) -> None:
+        self.empty.append((file, reason))
 
 
 def save(folder: Path, *messages: Any) -> list[Path]:
@@ -90,6 +94,38 @@ def test_problems_name_the_file(tmp_path: Path) -> None:
     files = save(tmp_path, trade(S="?"), b'{"e":"executionReport"', b"\xff\xfe", trade())
     assert len(run.files("server", files)) == 2
     assert [file for file, _ in run.problems] == [str(file) for file in files[:3]]
+
+
+def test_what_holds_no_order_is_named_with_the_reason(tmp_path: Path) -> None:
+    run = Run()
+    login = {"method": "session.logon", "id": 1, "params": {"apiKey": "k", "signature": "s", "timestamp": 1}}
+    files = save(tmp_path, b"eggs, milk", {"e": "kline"}, b" \n", login, trade(S="?"), trade())
+    assert len(run.files("client", files[:4])) == 0
+    assert len(run.files("server", files[4:])) == 2
+    assert [(Path(file).name, reason.partition(",")[0].partition(";")[0]) for file, reason in run.empty] == [
+        ("0.json", "no order or fill in it"),
+        ("1.json", "no order or fill in it"),
+        ("2.json", "it is empty"),
+        ("3.json", "a login"),
+    ]
+    assert "binance-spot that the client sent; --venue, --sender" in run.empty[0][1]
+    assert [Path(file).name for file, _ in run.problems] == ["4.json"]
+    run = Run()
+    run.files("server", files[:1], http="GET /api/v3/account")
+    assert "a body of GET /api/v3/account" in run.empty[0][1]
+
+
+def test_a_connection_without_any_order_is_named_once() -> None:
+    other = json.dumps({"sender": "server", "payload": '{"e":"kline"}'})
+    order_line = json.dumps({"sender": "server", "payload": json.dumps(trade())})
+    for lines, expected in (
+        ([], ["no message in it"]),
+        ([other, other], ["no order or fill in it"]),
+        ([other, order_line], []),
+    ):
+        run = Run()
+        run.lines(list(lines))
+        assert [reason.partition(",")[0] for file, reason in run.empty if file == "-"] == expected
 
 
 @pytest.mark.parametrize(

@@ -466,9 +466,41 @@ def test_rest_queries() -> None:
     assert talk.reply("GET /api/v4/spot/my_trades", {"label": "INVALID_KEY", "message": "x"}, 401) is None
 
 
+def test_the_settlement_currency_may_stand_in_capitals() -> None:
+    call = "POST /api/v4/futures/USDT/batch_cancel_orders"
+    talk = Talk("gate")
+    rows = known(talk.call(call, ["5", "6"])).orders
+    assert [brief(row, "action", "order_id") for row in rows] == [("cancel", "5"), ("cancel", "6")]
+    answered = known(
+        talk.reply(call, [{"id": "5", "succeeded": True}, {"id": "6", "succeeded": False, "label": "GONE"}])
+    ).orders
+    assert [brief(row, "order_id", "status", "status_raw") for row in answered] == [("5", None, None), ("6", None, "GONE")]
+
+
+def test_a_refusal_without_a_text_has_a_reason_all_the_same() -> None:
+    talk = Talk("gate")
+    call = "DELETE /api/v4/futures/usdt/orders/88"
+    talk.call(call)
+    (row,) = known(talk.reply(call, {"label": "TOO_MANY_REQUESTS"}, 429)).orders
+    assert brief(row, "action", "order_id", "status", "reason") == ("cancel", "88", None, "TOO_MANY_REQUESTS")
+    call = "POST /api/v4/futures/usdt/batch_cancel_orders"
+    talk.call(call, ["5", "6"])
+    refused = [{"id": "5", "succeeded": False, "message": ""}, {"id": "6", "succeeded": False, "label": "GONE"}]
+    assert [row.reason for row in known(talk.reply(call, refused)).orders] == ["succeeded", "GONE"]
+
+
+def test_an_acknowledged_amendment_is_not_made_yet() -> None:
+    echo = {"req_id": "r31", "req_param": {"order_id": "t-7", "currency_pair": "SOL_USDT", "price": "140"}}
+    (row,) = known(Talk("gate").server({"ack": True, **answer("spot.order_amend", echo)})).orders
+    assert brief(row, "kind", "action", "client_order_id", "price") == ("response", "amend", "t-7", None)
+
+
 def test_what_is_not_decoded_is_not_silent() -> None:
     talk = Talk("gate")
     known(talk.call("POST /api/v4/futures/usdt/price_orders", {}), "an order call that is not known")
+    known(talk.call("POST /api/v4/futures/usdt/autoorder/v1/trail/create", {}), "an order call that is not known")
+    known(talk.call("DELETE /api/v4/crossex/orders/5"), "an order call that is not known")
+    assert talk.call("GET /api/v4/futures/usdt/autoorder/v1/trail/list") is None
     known(talk.client(ask("spot.order_dance", {})), "an order operation that is not known")
     assert known(talk.server(push("futures.autoorders", {"id": 1})), "price-triggered").orders == []
     one = VENUE.decoder(ConnectionFacts())

@@ -12,6 +12,7 @@ from sniffer.exchanges import guess_venue, venue_of
 from sniffer.exchanges.base import LOGIN, ConnectionFacts
 from sniffer.exchanges.htx import VENUE
 from sniffer.model import OPCODE_BINARY, OPCODE_TEXT, Message, Sender
+from tests.unit.exchanges.htx_v5_messages import MESSAGES
 from tests.unit.exchanges.talk import Talk, brief, known
 
 JSON = dict[str, Any]
@@ -96,7 +97,10 @@ FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
     ("htx", "client", {"order-ids": ["880012345"], "client-order-ids": ["grid-8"]}, BATCH_CANCEL),
     ("htx", "server", {"status": "ok", "data": {"success": ["880012345"], "failed": [
         {"client-order-id": "grid-8", "err-code": "base-record-invalid", "err-msg": "record invalid"}]}}, BATCH_CANCEL),
+    *MESSAGES,
 ]  # fmt: skip
+DERIVED = frozenset({"fee_asset"})
+"""In version 5 a fee is in USDT, says the page."""
 
 ASKED = ("action", "request_id", "symbol", "client_order_id", "order_id", "side", "order_type", "time_in_force", "price",
          "stop_price", "quantity", "quantity_unit")  # fmt: skip
@@ -254,6 +258,27 @@ def test_calls_of_contracts() -> None:
     assert brief(row, "kind", "action", "order_id") == ("response", None, "990077")
 
 
+def test_histories_of_contracts() -> None:
+    talk = Talk("htx")
+    history = {**contract(order_price_type=6, client_order_id=None), "ts": None, "update_time": T0, "trade": None}
+    for name in ("swap_hisorders", "swap_hisorders_exact", "contract_hisorders"):
+        (row,) = known(talk.reply(f"POST /swap-api/v3/{name}", {"code": 200, "msg": "", "data": [history]})).orders
+        assert brief(row, "order_id", "status", "order_type", "exchange_time") == (
+            "990077", "PARTIALLY_FILLED", None, T0 * 1_000_000,
+        )  # fmt: skip
+    match = {
+        "match_id": 44, "id": "44-990077-1", "order_id": 990077, "order_id_str": "990077", "contract_code": "ADA-USD",
+        "direction": "sell", "trade_volume": 10, "trade_price": 0.7136, "trade_fee": -0.0357, "create_date": T0,
+        "role": "Maker", "fee_asset": "ADA",
+    }  # fmt: skip
+    for data in ([match], {"trades": [match], "remain_size": 0, "next_id": None}):
+        (fill,) = known(talk.reply("POST /swap-api/v3/swap_matchresults_exact", {"code": 200, "data": data})).fills
+        assert brief(fill, "trade_id", "order_id", "side", "price", "quantity", "quantity_unit", "fee", "fee_asset",
+                     "liquidity", "exchange_time") == (
+            "44-990077-1", "990077", "sell", "0.7136", "10", "contract", "0.0357", "ADA", "maker", T0 * 1_000_000,
+        )  # fmt: skip
+
+
 # --- spot requests and answers ---
 
 
@@ -385,6 +410,7 @@ def test_calls_that_are_not_about_orders_and_calls_that_are_not_known() -> None:
     talk = Talk("htx")
     assert talk.call("GET /v1/account/accounts") is None
     assert talk.reply("GET /v1/account/accounts", {"status": "ok", "data": []}) is None
+    assert talk.call("POST /v2/algo-orders/cancel-all-after", {"timeout": 10}) is None
     known(talk.call("POST /v1/order/orders/later", {}), "not known")
     known(talk.reply(ORDERS, {"status": "ok", "data": {}}), "answer that names no order")
     known(Talk("htx").server({"cid": "q9", **REFUSED}), "not seen")

@@ -253,8 +253,7 @@ def test_a_refusal_of_the_whole() -> None:
 def test_answers_without_their_requests() -> None:
     (row,) = known(Talk("hyperliquid").server(answer(done(RESTING)))).orders
     assert brief(row, "action", "order_id", "status", "symbol") == (None, "90210077", "NEW", None)
-    (row,) = known(Talk("hyperliquid").server(answer(done({"error": "no"})))).orders
-    assert brief(row, "action", "order_id", "status", "reason") == (None, None, "REJECTED", "no")
+    assert known(Talk("hyperliquid").server(answer(done({"error": "no"}))), "not seen").orders == []
     (row,) = known(Talk("hyperliquid").server(answer(done({"error": "no"}, kind="cancel")))).orders
     assert brief(row, "action", "status", "reason") == ("cancel", None, "no")
     known(Talk("hyperliquid").server(answer({"status": "err", "response": "no"})), "not seen")
@@ -441,6 +440,27 @@ def test_queries() -> None:
     assert talk.reply("POST /info", {"status": "unknownOid"}) is None
     talk.call("POST /info", {"type": "recentTrades", "coin": "SOL"})
     assert talk.reply("POST /info", MARKET[0]["data"]) is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "expected"),
+    [
+        ("Price above 150", "open", "PENDING_TRIGGER"),
+        ("Price above 150", "triggered", "NEW"),
+        ("Price above 150", "filled", "FILLED"),
+        ("N/A", "open", "NEW"),
+    ],
+)
+def test_an_open_order_that_awaits_a_price(condition: str, status: str, expected: str) -> None:
+    shown = order(orderType="Stop Limit", triggerPx="150", isTrigger=True, triggerCondition=condition)
+    talk = Talk("hyperliquid")
+    if status == "open":  # a list of open orders says no more
+        (row,) = known(talk.server({"channel": "openOrders", "data": {"dex": "", "user": ALICE, "orders": [shown]}})).orders
+        assert row.status == expected
+    history = [{"order": shown, "status": status, "statusTimestamp": T0}]
+    pushed = {"channel": "userHistoricalOrders", "data": {"isSnapshot": True, "user": ALICE, "orderHistory": history}}
+    (row,) = known(talk.server(pushed)).orders
+    assert brief(row, "status", "status_raw", "stop_price") == (expected, status, "150")
 
 
 # --- whose, secrets, which venue ---

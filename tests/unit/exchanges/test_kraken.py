@@ -508,6 +508,8 @@ def test_rest_calls_and_answers(body: Any) -> None:
     assert shown(row, *IDS, "price", "status") == ("place", None, ORDER_ID, "strat-9", Decimal("0.6125"), None)
     (row,) = last(("client", body, ADD_CALL), ("server", {"error": ["EOrder:Insufficient funds"]}, ADD_CALL)).orders
     assert shown(row, "client_order_id", "status", "reason") == ("strat-9", "REJECTED", "EOrder:Insufficient funds")
+    (row,) = last(("client", body, ADD_CALL), ("server", {"error": ["EService:Busy"]}, ADD_CALL, 503)).orders
+    assert shown(row, "client_order_id", "status", "reason") == ("strat-9", None, "EService:Busy")
 
 
 def test_rest_batches_fail_in_part() -> None:

@@ -470,6 +470,76 @@ def test_answers_to_cancels() -> None:
     assert row.client_order_id == "b"
 
 
+def test_answers_that_name_what_was_cancelled() -> None:
+    talk = Talk("kucoin")
+    call = "DELETE /api/v1/stop-order/cancelOrderByClientOid?clientOid=b"
+    talk.call(call)
+    (row,) = known(talk.reply(call, {"code": "200000", "data": {"cancelledOrderId": "vs9", "clientOid": "b"}})).orders
+    assert brief(row, "action", "order_id", "client_order_id") == ("cancel", "vs9", "b")
+    call = "DELETE /api/v1/orders?symbol=XBTUSDTM"
+    for named, shown in (([], [None]), (["77"], ["77"]), (["77", "78"], ["77", "78"])):
+        talk.call(call)
+        rows = known(talk.reply(call, {"code": "200000", "data": {"cancelledOrderIds": named}})).orders
+        assert [brief(row, "action", "symbol", "order_id") for row in rows] == [("cancel", "XBTUSDTM", one) for one in shown]
+    unified = {"tradeType": "SPOT", "ts": NS, "items": [{"orderId": "5"}]}
+    (row,) = known(talk.reply("POST /api/ua/v1/unified/order/cancel-all", {"code": "200000", "data": unified})).orders
+    assert brief(row, "action", "order_id") == ("cancel", "5")
+
+
+def test_a_classic_batch_is_answered_in_an_envelope() -> None:
+    call = "POST /api/v1/orders/multi"
+    legs = [{"clientOid": name, "side": "buy", "type": "limit", "price": "50", "size": "1"} for name in ("a", "b")]
+    shown = [
+        {"symbol": "SOL-USDT", "id": "674a", "status": "success", "failMsg": None, "clientOid": "a"},
+        {"symbol": "SOL-USDT", "id": "674b", "status": "fail", "failMsg": "Balance insufficient!", "clientOid": "b"},
+    ]
+    talk = Talk("kucoin")
+    talk.call(call, {"symbol": "SOL-USDT", "orderList": legs})
+    rows = known(talk.reply(call, {"code": "200000", "data": {"data": shown}})).orders
+    assert [brief(row, "symbol", "order_id", "client_order_id", "status", "status_raw", "reason", "price") for row in rows] == [
+        ("SOL-USDT", "674a", "a", None, None, None, "50"),
+        ("SOL-USDT", "674b", "b", "REJECTED", None, "Balance insufficient!", "50"),
+    ]
+
+
+def test_a_refusal_without_a_text_has_a_reason_all_the_same() -> None:
+    talk = Talk("kucoin")
+    call = "POST /api/v1/hf/orders/alter"
+    talk.call(call, {"symbol": "SOL-USDT", "orderId": "77", "newPrice": "50"})
+    (row,) = known(talk.reply(call, {"code": "400100", "data": None})).orders
+    assert brief(row, "order_id", "price", "status", "status_raw", "reason") == ("77", None, None, "400100", "400100")
+    call = "DELETE /api/v1/orders/multi-cancel"
+    talk.call(call, {"orderIdsList": ["1", "2"]})
+    shown = [{"orderId": "1", "code": "200"}, {"orderId": "2", "code": "100004", "msg": ""}]
+    rows = known(talk.reply(call, {"code": "200000", "data": shown})).orders
+    assert [brief(row, "order_id", "reason") for row in rows] == [("1", None), ("2", "100004")]
+
+
+def test_a_part_of_an_order_may_be_cancelled() -> None:
+    call = "DELETE /api/v1/hf/orders/cancel/77?symbol=SOL-USDT&cancelSize=2"
+    talk = Talk("kucoin")
+    (row,) = known(talk.call(call)).orders
+    assert brief(row, "action", "order_id", "quantity") == ("amend", "77", None)
+    (row,) = known(talk.reply(call, {"code": "200000", "data": {"orderId": "77", "cancelSize": "2"}})).orders
+    assert brief(row, "action", "order_id", "symbol", "status") == ("amend", "77", "SOL-USDT", None)
+
+
+def test_an_oco_has_the_prices_of_both_its_legs() -> None:
+    oco = {"symbol": "SOL-USDT", "side": "buy", "price": "94", "size": "1", "clientOid": "o", "stopPrice": "98"}
+    (row,) = known(Talk("kucoin").call("POST /api/v3/oco/order", oco | {"limitPrice": "96"})).orders
+    assert brief(row, "order_type", "price", "stop_price", "client_order_id") == ("oco", "94", "98", "o")
+
+
+def test_an_order_that_closes_a_position_has_no_side() -> None:
+    close = {"symbol": "XBTUSDTM", "closeOrder": True, "clientOid": "h-9", "type": "market"}
+    talk = Talk("kucoin")
+    (row,) = known(talk.call("POST /api/v1/orders", close)).orders
+    assert brief(row, "action", "symbol", "client_order_id", "side", "order_type", "quantity") == (
+        "place", "XBTUSDTM", "h-9", None, "market", None,
+    )  # fmt: skip
+    known(talk.call("POST /api/v1/orders", close | {"closeOrder": False}), "side")
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -493,6 +563,28 @@ def test_queried_orders(changes: JSON, expected: tuple[Any, ...]) -> None:
 def test_queried_fills() -> None:
     (fill,) = known(Talk("kucoin").reply("GET /api/v1/hf/fills?symbol=SOL-USDT", FIXTURES[15][2])).fills
     assert brief(fill, "trade_id", "side", "fee", "fee_asset", "liquidity") == ("990017", "sell", "0.0031", "USDT", "maker")
+
+
+def test_fills_of_their_own_topic_have_their_fee() -> None:
+    data = {
+        "fee": 0.0189, "feeCurrency": "USDT", "feeRate": 0.001, "orderId": "68f01c22aa", "orderType": "market", "price": 141.25,
+        "side": "buy", "size": 0.134, "symbol": "SOL-USDT", "time": NS, "tradeId": "990017",
+    }  # fmt: skip
+    push = {
+        "type": "message",
+        "topic": "/spot/tradeFills",
+        "channelType": "private",
+        "subject": "/spot/tradeFills",
+        "data": data,
+    }
+    decoded = known(Talk("kucoin").server(push))
+    (fill,) = decoded.fills
+    assert (decoded.kind, decoded.orders) == ("update", [])
+    assert brief(fill, "trade_id", "order_id", "side", "price", "quantity", "quantity_unit", "fee", "fee_asset") == (
+        "990017", "68f01c22aa", "buy", "141.25", "0.134", "base", "0.0189", "USDT",
+    )  # fmt: skip
+    assert fill.exchange_time == NS
+    assert guess_venue("server", json.dumps(push).encode()) is VENUE
 
 
 def test_unknown_order_calls_are_not_silent() -> None:

@@ -404,11 +404,39 @@ def test_a_refusal_of_the_whole_request() -> None:
     assert brief(row, "request_id", "client_order_id", "status") == ("r9", "grid7x1", "REJECTED")
 
 
+def illegal(request: str) -> JSON:
+    return {"event": "error", "msg": f"Illegal request: {request}", "code": "60012", "connId": "0a1b"}
+
+
+def test_a_refusal_that_repeats_its_request_instead_of_naming_it() -> None:
+    asked = ask("batch-orders", BUY, SELL, request_id="r40")
+    refusal = illegal(json.dumps(asked))
+    talk = Talk("okx")
+    talk.client(asked)
+    refused = known(talk.server(refusal)).orders
+    assert [brief(row, "request_id", "client_order_id", "status", "status_raw", "reason") for row in refused] == [
+        ("r40", "grid7x1", "REJECTED", "60012", "Illegal request"), ("r40", "h2", "REJECTED", "60012", "Illegal request"),
+    ]  # fmt: skip
+    unseen = ask("amend-order", {"instId": "SOL-USDC", "ordId": "1"}, request_id="r41")
+    (row,) = known(talk.server(illegal(json.dumps(unseen)))).orders
+    assert brief(row, "request_id", "action", "client_order_id", "status") == ("r41", "amend", None, None)
+    talk.client(ask("order", BUY, request_id="r42"))
+    assert talk.server(illegal('{"id":"r42","op":"subscribe","args":["spot/ticker:BTC-USDT"]}')) is None
+    (row,) = known(talk.server(answer("order", result(), request_id="r42"))).orders
+    assert brief(row, "client_order_id", "side", "status") == ("grid7x1", "buy", None)
+    assert talk.server(illegal("hello")) is None
+    known(talk.server(illegal(json.dumps(asked)[:-9])), "repeats a part")
+
+
 def test_a_time_out_leaves_the_outcome_open() -> None:
     talk = Talk("okx")
     talk.client(ask("order", BUY))
     (row,) = known(talk.server(answer("order", code="50004", msg="Endpoint request timeout"))).orders
     assert brief(row, "status", "status_raw") == (None, "50004")
+    for status, code in ((503, "50001"), (500, "50026"), (200, "50026")):
+        talk.call(REST, BUY)
+        (row,) = known(talk.reply(REST, {"code": code, "msg": "Try again later", "data": []}, status)).orders
+        assert brief(row, "client_order_id", "status", "status_raw") == ("grid7x1", None, code)
 
 
 def test_a_refused_cancel_or_amendment_says_nothing_of_the_order() -> None:
@@ -418,6 +446,9 @@ def test_a_refused_cancel_or_amendment_says_nothing_of_the_order() -> None:
         reply = answer(op, result(clOrdId="", sCode="51400", sMsg="Gone"), code="1")
         (row,) = known(talk.server(reply)).orders
         assert brief(row, "order_id", "status", "price", "reason") == ("9920412100765", None, None, "Gone")
+    talk.client(ask("cancel-order", {"instId": "SOL-USDC", "ordId": "9920412100765"}))
+    (row,) = known(talk.server(answer("cancel-order", result(clOrdId="", sCode="51400", sMsg=""), code="1"))).orders
+    assert brief(row, "status", "reason") == (None, "51400")
 
 
 def test_an_answer_without_its_request() -> None:
@@ -535,6 +566,13 @@ def test_one_order_of_a_push_that_cannot_be_read() -> None:
             ("take_profit", None, "2600", "PENDING_TRIGGER"),
         ),
         ({"ordType": "oco", "tpTriggerPx": "2600"}, ("oco", None, "2290", "PENDING_TRIGGER")),
+        ({"ordType": "oco", "tpTriggerPx": "2600", "tpOrdPx": "2599"}, ("oco", None, "2290", "PENDING_TRIGGER")),
+        ({"tpTriggerPx": "2600", "tpOrdPx": "2599"}, ("stop", None, "2290", "PENDING_TRIGGER")),
+        ({"tpTriggerPx": "0", "tpOrdPx": "0"}, ("stop", None, "2290", "PENDING_TRIGGER")),
+        (
+            {"ordType": "trigger", "triggerPx": "2300", "ordPx": "-1", "slOrdPx": "2289"},
+            ("trigger", None, "2300", "PENDING_TRIGGER"),
+        ),
         ({"ordType": "trigger", "triggerPx": "2300", "ordPx": "2301"}, ("trigger", "2301", "2300", "PENDING_TRIGGER")),
         (
             {"ordType": "move_order_stop", "slTriggerPx": "", "moveTriggerPx": "2277"},
@@ -549,6 +587,23 @@ def test_algo_orders(changes: JSON, expected: tuple[Any, ...]) -> None:
     (row,) = known(Talk("okx").server(push("orders-algo", algo(**changes)))).orders
     assert brief(row, "order_type", "price", "stop_price", "status") == expected
     assert brief(row, "order_id", "client_order_id", "quantity", "quantity_unit") == ("7731", "stop9", "3", "contract")
+
+
+def test_requests_for_algo_orders_name_the_prices_of_one_leg() -> None:
+    both: JSON = {"slTriggerPx": "2290", "slOrdPx": "-1", "tpTriggerPx": "2600", "tpOrdPx": "2599"}
+    asked: JSON = {"instId": "ETH-USDT-SWAP", "tdMode": "cross", "side": "sell", "ordType": "conditional", "sz": "3", **both}
+    call = "POST /api/v5/trade/order-algo"
+    (row,) = known(Talk("okx").call(call, asked)).orders
+    assert brief(row, "order_type", "price", "stop_price") == ("stop", None, "2290")
+    (row,) = known(Talk("okx").call(call, asked | {"ordType": "trigger", "triggerPx": "2300", "orderPx": "2301"})).orders
+    assert brief(row, "order_type", "price", "stop_price") == ("trigger", "2301", "2300")
+    call = "POST /api/v5/trade/amend-algos"
+    for changes, prices in (
+        ({"newSlTriggerPx": "2280", "newSlOrdPx": "-1", "newTpTriggerPx": "2700", "newTpOrdPx": "2699"}, (None, "2280")),
+        ({"newTpOrdPx": "2699"}, ("2699", None)),
+    ):
+        (row,) = known(Talk("okx").call(call, {"instId": "ETH-USDT-SWAP", "algoId": "7731", **changes})).orders
+        assert brief(row, "price", "stop_price") == prices
 
 
 def test_spreads() -> None:

@@ -21,6 +21,7 @@ from tests.unit.exchanges.talk import Talk, brief, known
 
 DOCS = Path(__file__).parents[3] / "docs" / "own-venue.md"
 T0 = 1_751_000_000_123
+JSON = dict[str, Any]
 
 
 def examples(language: str) -> list[str]:
@@ -195,6 +196,45 @@ def test_paths_through_lists_and_missing_values() -> None:
 
 
 @pytest.mark.parametrize(
+    ("when", "value", "fits"),
+    [
+        ('{ data.kind = "order" }', {"data": {"kind": "order", "more": 1}}, True),
+        ('{ "data.kind" = "order" }', {"data": {"kind": "order", "more": 1}}, True),
+        ('{ data.kind = "order", data.of = 1 }', {"data": {"kind": "order"}}, False),
+        ('{ "data.kind" = "order" }', {"data": "pong"}, False),
+        ('{ "data.kind" = "order" }', {"data": ["pong"]}, False),
+        ("{ v = 1.5 }", {"v": 1.5}, True),
+        ("{ v = 2 }", {"v": 2.0}, True),
+        ("{ v = 2 }", {"v": "2"}, True),
+        ("{ v = 2 }", {"v": "two"}, False),
+        ("{ v = 0 }", {"v": False}, False),
+        ("{ v = 1 }", {"v": True}, False),
+        ("{ v = true }", {"v": True}, True),
+        ("{ v = true }", {"v": 1}, False),
+        ("{ v = false }", {"v": 0}, False),
+        ("{ v = false }", {}, False),
+    ],
+)
+def test_when(when: str, value: JSON, fits: bool) -> None:
+    decoded = declared(f"when = {when}", 'order_id = "id"').server({"id": 5, **value})
+    assert (decoded is not None) is fits
+    assert not fits or known(decoded).orders[0].order_id == "5"
+
+
+def test_numbers_in_a_plain_text() -> None:
+    talk = declared("pattern = '(?P<kind>\\d):(?P<id>\\d+)'\nwhen = { kind = 1 }", 'order_id = "id"')
+    assert known(talk.server("1:42")).orders[0].order_id == "42"
+    assert talk.server("2:42") is None
+
+
+def test_a_map_of_true_and_false() -> None:
+    talk = declared("", 'order_id = "id"\nside = { at = "buys", map = { true = "buy", false = "sell" } }')
+    for buys, side in ((True, "buy"), (False, "sell"), (None, None)):
+        assert known(talk.server({"id": 1, "buys": buys})).orders[0].side == side
+    known(declared("", 'order_id = "id"\nside = "buys"').server({"id": 1, "buys": True}), "an unknown word")
+
+
+@pytest.mark.parametrize(
     ("order", "value", "said"),
     [
         ('order_id = "id"\nprice = "v"', "-1", "below zero"), ('order_id = "id"\nprice = "v"', "NaN", "not a decimal"),
@@ -253,6 +293,9 @@ WRONG: list[tuple[str, str]] = [
     (f"{PORT}{MESSAGE}pattern = '(?P<a>.)'\neach = 'a'\n{ORDER}order_id = 'a'", "each is for JSON"),
     (f"{PORT}{MESSAGE}http = '/orders'\n{ORDER}order_id = 'a'", "a method and a path"),
     (f"{PORT}{MESSAGE}when = 1\n{ORDER}order_id = 'a'", "when is no table"),
+    (f"{PORT}{MESSAGE}when = {{ a = [1] }}\n{ORDER}order_id = 'a'", "when a: [1] is neither a text"),
+    (f"{PORT}{MESSAGE}when = {{ a.b = {{}} }}\n{ORDER}order_id = 'a'", "when a.b: {} is neither"),
+    (f"{PORT}{MESSAGE}when = {{ a = inf }}\n{ORDER}order_id = 'a'", "inf is no number"),
     (f"{PORT}{MESSAGE}marker = 1\n{ORDER}order_id = 'a'", "marker is no text"),
     (f"{PORT}{MESSAGE}order = 1", "order is no table"),
     (f"{PORT}{MESSAGE}{ORDER}colour = 'a'", "no such column"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sniffer.exchanges import VENUES, venue_of
 from sniffer.exchanges.base import (
     AMEND,
     JOINED_BYTES,
@@ -72,6 +73,13 @@ def test_a_venue_is_told_by_its_hosts_and_by_a_path_of_its_own() -> None:
     assert not VENUE.recognises(None, None, None)
     assert not CAREFUL.recognises("other.example", "/small?v=1", 443)
     assert not CAREFUL.looks_like("server", b'{"order":"1"}')
+
+
+def test_a_host_that_a_venue_lists_is_that_venues_whatever_the_path() -> None:
+    for path in ("/v5/trade/order", "/v5/private", "/ws-api/v3", "/ws/api/v2"):
+        assert {host: venue_of(host, path, 443) for venue in VENUES for host in venue.hosts} == {
+            host: venue for venue in VENUES for host in venue.hosts
+        }
 
 
 def test_secrets_go() -> None:
