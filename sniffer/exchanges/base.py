@@ -79,24 +79,24 @@ class Bounded(dict[Hashable, V], Generic[V]):
 class Pending(Generic[V]):
     """Requests awaiting their answers, by request id, the oldest dropped beyond `PENDING`.
 
-    An id that is in flight twice makes the join ambiguous: neither answer is then joined.
+    An id that is in flight twice makes the join ambiguous: no answer is joined until all of that id are here.
     """
 
     def __init__(self) -> None:
-        self._waiting: Bounded[list[V]] = Bounded(PENDING)
+        self._waiting: Bounded[tuple[int, V | None]] = Bounded(PENDING)
+        """Answers to come, by id; and whose, if that is told by the id."""
 
     def put(self, request_id: Hashable, request: V) -> None:
         """Notes a request."""
-        waiting = self._waiting.get(request_id)
-        if waiting is None:
-            self._waiting[request_id] = [request]
-        elif len(waiting) < 2:
-            waiting.append(request)
+        count, _ = self._waiting.get(request_id, (0, None))
+        self._waiting[request_id] = (count + 1, None if count else request)
 
     def take(self, request_id: Hashable) -> V | None:
-        """The request that this id answers; None if there is none, or more than one."""
-        waiting = self._waiting.pop(request_id, None)
-        return waiting[0] if waiting is not None and len(waiting) == 1 else None
+        """The request that this id answers; None if there is none, or may be more than one."""
+        count, request = self._waiting.pop(request_id, (0, None))
+        if count > 1:
+            self._waiting[request_id] = (count - 1, None)
+        return request
 
 
 def account_without_salt(secret: str) -> str:

@@ -119,11 +119,13 @@ def test_a_bounded_dict_drops_its_oldest() -> None:
     assert list(bounded) == [2, 3, 4]
 
 
-def test_pending_is_bounded_under_one_id() -> None:
+def test_an_id_in_flight_twice_joins_nothing_until_all_its_answers_are_here() -> None:
     pending: Pending[int] = Pending()
     for n in range(1000):
         pending.put("same", n)
+    assert [pending.take("same") for _ in range(999)] == [None] * 999
+    pending.put("same", 7)  # one answer of those before is still to come, and would be taken for that to this one
+    assert [pending.take("same"), pending.take("same")] == [None, None]
+    pending.put("same", 8)
+    assert pending.take("same") == 8
     assert pending.take("same") is None
-    assert pending.take("same") is None
-    pending.put("same", 7)
-    assert pending.take("same") == 7
