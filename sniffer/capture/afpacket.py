@@ -42,7 +42,9 @@ _TP_STATUS_VLAN_VALID = 1 << 4
 _TP_STATUS_VLAN_TPID_VALID = 1 << 6
 _TP_STATUS_CSUM_VALID = 1 << 7
 
-_SIOCGIFHWADDR = 0x8927  # linux/sockios.h
+_SIOCGIFFLAGS = 0x8913  # linux/sockios.h
+_SIOCGIFHWADDR = 0x8927
+_IFF_UP = 1  # linux/if.h
 _ARPHRD_LOOPBACK = 772  # linux/if_arp.h
 _LINK_TYPES: Final = {
     1: 1,  # ARPHRD_ETHER: LINKTYPE_ETHERNET
@@ -127,13 +129,18 @@ class Ring:
                 ) from None
         frames = self._blocks * BLOCK_BYTES // _FRAME_BYTES
         request = (BLOCK_BYTES, self._blocks, _FRAME_BYTES, frames, max(1, round(retire * 1000)), 0, 0)
-        sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, _RING_REQUEST.pack(*request))
+        try:
+            sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, _RING_REQUEST.pack(*request))
+        except (OSError, struct.error):  # the latter: not even a number of the kernel's
+            size = self._blocks * BLOCK_BYTES
+            raise OSError(errno.ENOMEM, f"there is no memory for a ring of {size:,} bytes; give less as `ring_bytes`") from None
         if not ignore_outgoing(sock, self.interface) and promiscuous:
             index = socket.if_nametoindex(self.interface)
             sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, struct.pack("=iHH8x", index, _PACKET_MR_PROMISC, 0))
         ring = mmap.mmap(sock.fileno(), self._blocks * BLOCK_BYTES)
         sock.bind((self.interface, _ETH_P_ALL))
-        self._raise_if_down()
+        if trouble := self.trouble():
+            raise CaptureError(trouble)
         return ring
 
     def fileno(self) -> int:
@@ -143,8 +150,8 @@ class Ring:
     def read(self, timeout: float) -> list[Packet]:
         """The packets of the ready blocks (up to 8 MiB of them), after at most `timeout` seconds; [] if there are none.
 
-        The blocks stay ours until `release` or the next `read`. Raises `CaptureError` when the interface is down or gone and
-        everything before was read; when it comes up again, the same ring goes on.
+        The blocks stay ours until `release` or the next `read`. Raises `CaptureError` when the interface is gone and everything
+        before was read; one that is down gives nothing, and when it comes up again, the same ring goes on.
         """
         self.release()
         packets: list[Packet] = []
@@ -153,7 +160,10 @@ class Ring:
             events = self._poll.poll(timeout * 1000)
             self._drain(packets)
             if not packets and any(event & select.POLLERR for _, event in events):
-                self._raise_if_down()
+                error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # or `select` would not wait any more
+                if error not in (0, errno.ENETDOWN):
+                    raise CaptureError(f"{self.interface}: cannot capture: {os.strerror(error)}")
+                self.trouble()
         return packets
 
     def _drain(self, packets: list[Packet]) -> None:
@@ -214,20 +224,26 @@ class Ring:
         """The same, since the last look of any process: the kernel counts from zero after each."""
         return int(_STATISTICS.unpack(self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size))[1])
 
+    def trouble(self) -> str | None:
+        """What keeps packets from coming, and passes: the interface is down. Raises `CaptureError` when it is gone.
+
+        Another one of its name is another interface: what went over that before anybody looked is not known.
+        """
+        name = self._socket.getsockname()[0]
+        try:
+            if not name:
+                raise OSError(errno.ENODEV, "no such device")
+            flags = struct.unpack_from("=H", _ask_interface(self._socket, _SIOCGIFFLAGS, name.encode()), 16)[0]
+        except OSError:
+            raise CaptureError(f"{self.interface}: the interface is gone; start again when it is back") from None
+        if flags & _IFF_UP:
+            return None
+        return f"{self.interface}: the interface is down; `ip link set {self.interface} up` starts it"
+
     def close(self) -> None:
         """Stop capturing and free the ring."""
         self._ring.close()
         self._socket.close()
-
-    def _raise_if_down(self) -> None:
-        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error == 0:
-            return
-        if self.interface not in _interfaces():
-            raise CaptureError(f"{self.interface}: the interface is gone; start again when it is back")
-        if error == errno.ENETDOWN:
-            raise CaptureError(f"{self.interface}: the interface is down; `ip link set {self.interface} up` starts it")
-        raise CaptureError(f"{self.interface}: cannot capture: {os.strerror(error)}")
 
 
 def ignore_outgoing(sock: socket.socket, interface: str) -> bool:
@@ -245,7 +261,7 @@ def interface_hardware(interface: str) -> int:
         try:
             if not 0 < len(name) < 16:  # IFNAMSIZ of linux/if.h
                 raise OSError(errno.ENODEV, "no such device")
-            answer = fcntl.ioctl(sock, _SIOCGIFHWADDR, struct.pack("16s24x", name))
+            answer = _ask_interface(sock, _SIOCGIFHWADDR, name)
         except OSError:
             there = ", ".join(_interfaces())
             raise CaptureError(f"{interface}: there is no such interface; there are {there}") from None
@@ -260,6 +276,11 @@ def interface_link_type(interface: str) -> int:
             f"{interface}: interfaces of hardware type {hardware} are not supported; `tcpdump -w` may capture it"
         )
     return _LINK_TYPES[hardware]
+
+
+def _ask_interface(sock: socket.socket, request: int, name: bytes) -> bytes:
+    """A `struct ifreq` (netdevice(7)) with the answer. Raises `OSError`."""
+    return fcntl.ioctl(sock, request, struct.pack("16s24x", name))
 
 
 def _interfaces() -> list[str]:

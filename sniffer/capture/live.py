@@ -39,6 +39,9 @@ class LiveCapture(Protocol):
     def new_drops(self) -> int | None:
         """The same, since any process that shares the capture has last looked."""
 
+    def trouble(self) -> str | None:
+        """What keeps packets from coming, and passes by itself; None: nothing. Raises `CaptureError` as `read` does."""
+
     def close(self) -> None:
         """Stop capturing."""
 

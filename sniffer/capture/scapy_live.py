@@ -103,6 +103,10 @@ class ScapyLive:
         """None: scapy does not say."""
         return None
 
+    def trouble(self) -> str | None:
+        """None: scapy does not say."""
+        return None
+
     def close(self) -> None:
         """Stop capturing."""
         self._socket.close()

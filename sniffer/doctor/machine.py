@@ -8,9 +8,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from sniffer.config import Settings
 from sniffer.doctor.check import Check
+
+INTERFACES: Final = Path("/sys/class/net")
+"""What Linux says of each interface."""
+_IFF_UP: Final = 1  # linux/if.h
 
 
 def checks(settings: Settings, interface: str | None) -> Iterator[Check]:
@@ -50,12 +55,17 @@ def _interfaces(wanted: str | None) -> Iterator[Check]:
     if wanted not in names:
         yield Check("FAIL", f"interface {wanted} is not there; there are {', '.join(names)}")
         return
-    state = Path(f"/sys/class/net/{wanted}/operstate")
-    up = state.read_text().strip() if state.exists() else "unknown"
-    if up == "down":
+    try:
+        up = int((INTERFACES / wanted / "flags").read_text(), 16) & _IFF_UP
+        state = (INTERFACES / wanted / "operstate").read_text().strip()
+    except (OSError, ValueError):  # another system
+        up, state = _IFF_UP, "unknown"
+    if not up:
         yield Check("WARN", f"interface {wanted} is down; `ip link set {wanted} up` starts it")
+    elif state in ("down", "lowerlayerdown"):
+        yield Check("WARN", f"interface {wanted} has no link, so nothing goes over it; see to its cable, or what it stands on")
     else:
-        yield Check("OK", f"interface {wanted} is there ({up})")
+        yield Check("OK", f"interface {wanted} is there ({state})")
 
 
 def _folder(folder: Path, what: str, wanted: int) -> Iterator[Check]:

@@ -56,7 +56,8 @@ def lines(record: dict[str, Any]) -> Iterator[str]:
         f"ring {_percent(capture['ring_fill'])} full; {_count(capture['kernel_drops'])} dropped by the kernel in this run"
     )
     if capture["problem"]:
-        yield f"  PROBLEM   {visible(capture['problem'])}; {_count(capture['waiting'])} packets wait in memory"
+        waiting = f"; {_count(capture['waiting'])} packets wait in memory" if capture["waiting"] else ""
+        yield f"  PROBLEM   {visible(capture['problem'])}{waiting}"
     yield (
         f"journal     {_size(journal['bytes'])} in {_count(journal['segments'])} segments; "
         f"{_count(journal['behind_packets'])} packets ({_rate(journal['behind_seconds'])} s) not loaded yet"

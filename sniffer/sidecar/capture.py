@@ -2,7 +2,8 @@
 
 A packet leaves the ring when it is in the journal, not before. So where this process is killed, the next one finds in the ring
 what it had not written, and in the journal what it had. Where the journal cannot be written (a full disk, a vanished mount),
-packets wait in this process's memory, then in the ring, and what that cannot hold the kernel drops and counts.
+packets wait in this process's memory, then in the ring, and what that cannot hold the kernel drops and counts. An interface
+that goes down is waited for: nothing is lost meanwhile. One that is gone ends the recording, with all that came before.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final
 from sniffer.capture.journal_writer import JournalWriter, Mark
 from sniffer.capture.live import LiveCapture
 from sniffer.config import Settings
-from sniffer.errors import JournalError
+from sniffer.errors import CaptureError, JournalError
 from sniffer.model import Packet
 from sniffer.sidecar.board import Board
 from sniffer.sidecar.log import Log
@@ -60,6 +61,7 @@ class Capture:
         self._owners = owners
         self._notes: deque[str] = deque(maxlen=NOTES)  # of owners, and not in the journal
         self._problem: JournalError | None = None
+        self._troubles: list[str | None] = [None] * len(sources)
         self._latest: int | None = None  # time of a packet
         self._held: deque[tuple[int, list[Packet]]] = deque()  # out of the ring, and not in the journal
         self._cost = 0  # bytes of memory that these take
@@ -74,11 +76,16 @@ class Capture:
         if starts > 1:
             self._attempt(lambda: self._writer.statistics(self._drops(), RESTARTED))
         upkeep = 0.0
-        while not self._ending():
-            self._wait()
-            if (now := time.monotonic()) >= upkeep:
-                upkeep = now + UPKEEP_INTERVAL
-                self._upkeep()
+        try:
+            while not self._ending():
+                self._wait()
+                if (now := time.monotonic()) >= upkeep:
+                    upkeep = now + UPKEEP_INTERVAL
+                    self._look_at_interfaces()
+                    self._upkeep()
+        except CaptureError:
+            self._drain()
+            raise
         self._drain()
 
     def _wait(self) -> None:
@@ -190,9 +197,16 @@ class Capture:
             self._say("the journal can be written again")
         self._post()
 
+    def _look_at_interfaces(self) -> None:
+        """Say what is new of the troubles that pass. Raises `CaptureError` where one does not."""
+        for index, source in enumerate(self._sources):
+            before, self._troubles[index] = self._troubles[index], source.trouble()
+            if self._troubles[index] != before:
+                self._say(self._troubles[index] or f"{source.interface}: the interface is up again, and the recording goes on")
+
     def _post(self) -> None:
         packets, size = self._writer.written
-        problem = None if self._problem is None else str(self._problem)
+        problem = next((str(one) for one in (self._problem, *self._troubles) if one is not None), None)
         waiting = sum(len(packets) for _, packets in self._held)
         facts = {"packets": packets, "bytes": size, "latest": self._latest, "waiting": waiting, "problem": problem}
         self._facts.post(facts)

@@ -88,16 +88,18 @@ def capabilities() -> int:
     return 0
 
 
-def make_folder(folder: Path, db: Path, owner: pwd.struct_passwd | None) -> None:
-    """The journal's default folder, made when it is not there; a folder named by the user must exist."""
+def make_folder(folder: Path, db: Path, owner: pwd.struct_passwd | None) -> bool:
+    """The journal's default folder, made when it is not there (True); a folder named by the user must exist."""
     if not folder.parent.is_dir():
         raise StoreError(f"{db}: there is no folder {folder.parent}; `mkdir -p` makes it")
     try:
+        made = not folder.exists()
         folder.mkdir(mode=0o700, exist_ok=True)
         if owner is not None:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
     except OSError as error:
         raise folder_error(folder, error) from None
+    return made
 
 
 def _become(owner: pwd.struct_passwd | None) -> None:

@@ -17,6 +17,8 @@ from sniffer.sidecar.privileges import name_process
 
 READY: Final = "ready"
 """What a child says when it has all that it needs."""
+FINISH: Final = signal.SIGUSR1
+"""The signal by which the parent asks a child to finish: one that comes from nobody else."""
 FIRST_PAUSE: Final = 0.02
 """Seconds before a child that did not last is started again; doubled with each further time."""
 LONGEST_PAUSE: Final = 5.0
@@ -30,10 +32,11 @@ T = TypeVar("T")
 
 
 class Ending:
-    """Whether it is time to end: SIGINT, SIGTERM or SIGHUP came to the parent, SIGTERM to a child, or a child's parent is gone.
+    """Whether it is time to end: SIGINT, SIGTERM or SIGHUP came to the parent, FINISH to a child, or a child's parent is gone.
 
-    Ctrl-C and a terminal that closes reach all processes; when a child ends is the parent's business. `nohup` is heeded. As a
-    context manager it stands before the children do, so that no signal falls in between.
+    Ctrl-C, a terminal that closes and a shutdown reach all processes; when a child ends is the parent's business, since what
+    one still writes, another has to read. `nohup` is heeded. As a context manager it stands before the children do, so that
+    no signal falls in between.
     """
 
     def __init__(self) -> None:
@@ -41,7 +44,7 @@ class Ending:
         self._parent = os.getpid()
 
     def __enter__(self) -> Ending:
-        numbers = [signal.SIGINT, signal.SIGTERM]
+        numbers = [signal.SIGINT, signal.SIGTERM, FINISH]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             numbers.append(signal.SIGHUP)
         self._previous = {number: signal.signal(number, self._ask) for number in numbers}
@@ -52,7 +55,7 @@ class Ending:
             signal.signal(number, handler)
 
     def _ask(self, signum: int, frame: object) -> None:
-        if signum == signal.SIGTERM or os.getpid() == self._parent:
+        if (signum == FINISH) != (os.getpid() == self._parent):
             self._asked = os.getpid()
 
     def __call__(self) -> bool:
@@ -118,8 +121,8 @@ class Child:
 
     def ask(self) -> None:
         """Ask it to finish."""
-        if self._process.is_alive():
-            self._process.terminate()
+        if self.pid is not None and self._process.is_alive():
+            os.kill(self.pid, FINISH)
 
     def end(self) -> End | None:
         """How it ended, and nothing is left of it then; None while it runs."""

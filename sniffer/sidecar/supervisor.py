@@ -21,8 +21,9 @@ from typing import Final
 from sniffer.capture.journal_writer import JournalWriter
 from sniffer.capture.live import LiveCapture, open_live
 from sniffer.capture.mounts import Mount
+from sniffer.capture.segment import segments
 from sniffer.config import Settings
-from sniffer.errors import SnifferError, UsageError
+from sniffer.errors import NotOurDatabase, SnifferError, UsageError
 from sniffer.sidecar.board import Board
 from sniffer.sidecar.capture import capture
 from sniffer.sidecar.load import load
@@ -59,8 +60,7 @@ def record(settings: Settings, interfaces: list[str], *, user: str | None) -> Su
         for interface in interfaces:
             sources.append(open_live(interface, hosts, settings.ports, settings.ring_bytes, settings.gather_interval))
             stack.callback(sources[-1].close)
-        if settings.journal is None:
-            make_folder(journal, settings.db, owner)
+        made = settings.journal is None and make_folder(journal, settings.db, owner)
         ending = stack.enter_context(Ending())
         marks = Board(1000 + 100 * len(sources))
 
@@ -77,7 +77,21 @@ def record(settings: Settings, interfaces: list[str], *, user: str | None) -> Su
         stack.callback(writer.abandon)
         writer.detach()
         keep_memory_private()
-        return _Supervisor(settings, journal, owner, ending, sources, writer, marks, hosts).run()
+        supervisor = _Supervisor(settings, journal, owner, ending, sources, writer, marks, hosts)
+        try:
+            return supervisor.run()
+        except NotOurDatabase:  # only the load process finds out, and nobody wants a journal beside such a file
+            if made and not supervisor.began:
+                remove_journal(journal)
+            raise
+
+
+def remove_journal(folder: Path) -> None:
+    """Take away a journal that was made for nothing; what else lies in its folder stays, and the folder with it."""
+    for _, path in segments(folder):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 class _Supervisor:
@@ -105,6 +119,8 @@ class _Supervisor:
         self._say = Log(settings.log_format)
         self._notifier = Notifier()
         self._keepers: list[Keeper] = []
+        self.began = False
+        """Whether the load process could open the database."""
 
     def run(self) -> Summary:
         """Start the processes, keep them running, end them; what the load process has done."""
@@ -115,6 +131,7 @@ class _Supervisor:
             self._keep("capture", self._start_capture, forgives=False, lasting=0.25)
             self._keep("owners", self._start_owners, forgives=True, lasting=2.0)
             loader.await_ready()
+            self.began = True
             self._keep("status", self._start_status, forgives=True, lasting=2.0).await_ready()
             where = f"recording {', '.join(source.interface for source in self._sources)} into {self._settings.db}"
             self._say(f"{where} (journal: {self._journal}); Ctrl-C ends it")
@@ -128,6 +145,8 @@ class _Supervisor:
             self._notifier.stopping()
             results = self._finish()
         assert isinstance(results["load"], Summary)
+        if loader.starts > 1:
+            self._say(f"the load process was started {loader.starts} times; the summary counts what the last one has stored")
         return results["load"]
 
     def _keep(

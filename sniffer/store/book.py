@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from sniffer.model import OrderEvent
 from sniffer.store.orders import FINAL, Order, absorb, apply, first_seen
@@ -30,6 +30,9 @@ _SAME_REQUEST: Final = 1_000_000_000
 _SAME_CLIENT_ID: Final = 64
 """How many orders that had one client id are looked at: some traders give every order the same."""
 _age: Final = attrgetter("first_at", "key")
+
+_Place: TypeAlias = tuple[int, str, int]
+"""What tells a place request from all others: its connection, its id, and where it stands in its message."""
 
 
 class Missing(NamedTuple):
@@ -59,7 +62,8 @@ class Book:
         self._closed: dict[int, Order] = {}  # the one closed first first
         self._by_order_id: dict[tuple[str, str], list[Order]] = {}
         self._by_client_id: dict[tuple[str, str], list[Order]] = {}  # by time of their first event
-        self._by_request: dict[tuple[int, str, int], Order] = {}  # whose place requests await their responses
+        self._by_request: dict[_Place, Order] = {}  # whose place requests await their responses
+        self._awaited: dict[int, set[_Place]] = {}  # by order: one of these for each place where its request was seen
 
     def __len__(self) -> int:
         return len(self._open) + len(self._closed)
@@ -161,7 +165,7 @@ class Book:
             place = (event.connection_id, event.request_id, event.item)
             asked = self._by_request.get(place)
             if asked is not None and asked.key in self and _answers(event, asked):
-                del self._by_request[place]
+                self._answered(place, asked)
                 order = self._joined(order, asked) or asked
                 order.answered = True
         if event.client_order_id is not None and (order is None or order.client_order_id is None):
@@ -172,14 +176,13 @@ class Book:
         """One order where the venue's id found `order` and the trader's id found `asked`."""
         if order is None or asked is None or asked is order or asked.order_id is not None:
             return order if order is not None else asked
-        place = _request_of(asked)
-        awaited = place is not None and self._by_request.get(place) is asked
+        awaited = self._awaited.get(asked.key, set()).copy()
         self._remove(asked)
         self.changed.pop(asked.key, None)
         self.dropped.add(asked.key)
         absorb(order, asked)
-        if awaited and place is not None and place == _request_of(order):
-            self._by_request[place] = order
+        for place in awaited:
+            self._await(place, order)
         if order.client_order_id is None and asked.client_order_id is not None:
             self._rename(order, asked.client_order_id)
         return order
@@ -229,8 +232,21 @@ class Book:
             if order.client_order_id is None or amended:
                 self._rename(order, client_id)
         if event.kind == "request" and event.action == "place" and event.request_id is not None:
-            self._by_request[event.connection_id, event.request_id, event.item] = order
+            self._await((event.connection_id, event.request_id, event.item), order)
             order.answered = False
+
+    def _await(self, place: _Place, order: Order) -> None:
+        """The response to the request at this place is to come; clients reuse request ids, and then it is the latest one's."""
+        if (other := self._by_request.get(place)) is not None:
+            self._answered(place, other)
+        self._by_request[place] = order
+        self._awaited.setdefault(order.key, set()).add(place)
+
+    def _answered(self, place: _Place, order: Order) -> None:
+        del self._by_request[place]
+        self._awaited[order.key].remove(place)
+        if not self._awaited[order.key]:
+            del self._awaited[order.key]
 
     def _index(self, order: Order) -> None:
         if order.order_id is not None:
@@ -238,7 +254,7 @@ class Book:
         if (place := _request_of(order)) is not None and not order.answered:
             other = self._by_request.get(place)  # clients reuse request ids
             if other is None or (other.requested_at or 0) <= (order.requested_at or 0):
-                self._by_request[place] = order
+                self._await(place, order)
         for name in (order.client_order_id, order.former_client_order_id):
             if name is not None:
                 self._index_by_client_id(order, name)
@@ -265,7 +281,7 @@ class Book:
         _discard(self._by_order_id, (order.venue, order.order_id), order)
         _discard(self._by_client_id, (order.venue, order.client_order_id), order)
         _discard(self._by_client_id, (order.venue, order.former_client_order_id), order)
-        if (place := _request_of(order)) is not None and self._by_request.get(place) is order:
+        for place in self._awaited.pop(order.key, ()):
             del self._by_request[place]
 
 
@@ -294,8 +310,8 @@ def _only(event: OrderEvent, orders: Sequence[Order]) -> Order | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _request_of(order: Order) -> tuple[int, str, int] | None:
-    """What tells its place request from all others; None: none was seen, or it has no id."""
+def _request_of(order: Order) -> _Place | None:
+    """The first sighting of its place request; None: none was seen, or it has no id."""
     if order.request_id is None or order.request_item is None:
         return None
     return order.connection_id, order.request_id, order.request_item

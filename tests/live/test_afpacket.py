@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import itertools
 import os
+import select
 import socket
 import struct
 import subprocess
@@ -285,6 +286,11 @@ def test_the_kernel_runs_the_filter_over_tags_and_fragments():
     in_namespace(body)
 
 
+def test_a_ring_larger_than_any_memory_is_refused():
+    with pytest.raises(CaptureError, match=r"cannot capture: .* ring of 35,184,372,088,832 bytes; give less as `ring_bytes`"):
+        Ring("lo", ring_bytes=1 << 45)
+
+
 @NAMESPACE
 def test_a_filter_as_long_as_the_kernel_takes():
     def body():
@@ -325,11 +331,21 @@ def test_an_interface_that_goes_down_comes_back_and_vanishes():
         time.sleep(0.1)
         ip("link set v1 down")
         assert frame in [packet[2] for packet in ring.read(1)]  # what came before is read first
-        with pytest.raises(CaptureError, match="v1: the interface is down; `ip link set v1 up`"):
-            collect(ring)
+        assert ring.trouble() == "v1: the interface is down; `ip link set v1 up` starts it"
+        collect(ring)
+        assert not select.select([ring], [], [], 0)[0], "it is waited for, not asked again and again"
         link_up("v1", "v0")
+        assert ring.trouble() is None
         send_frames("v0", frame)
         assert frame in [packet[2] for packet in collect(ring)]
+        ip("link set v1 down")
+        collect(ring)
+        ip("link del v0")
+        veth()  # of the same names, and others
+        for look in (ring.trouble, ring.trouble):
+            with pytest.raises(CaptureError, match="v1: the interface is gone"):
+                look()
+        ring = Ring("v1")
         ip("link del v0")
         with pytest.raises(CaptureError, match="v1: the interface is gone"):
             collect(ring)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sniffer.config import Settings
-from sniffer.doctor import Check, checks
+from sniffer.doctor import Check, checks, machine
 from sniffer.replay import replay_files
 from tests.command_line import ORDERS, PCAPS, run
 
@@ -65,6 +65,38 @@ def test_the_privilege(
 def test_another_system(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sniffer.doctor.machine.sys.platform", "darwin")
     assert saying("not Linux", settings).state == "WARN"
+
+
+@pytest.mark.parametrize(
+    ("flags", "operstate", "state", "text"),
+    [
+        ("0x1003", "up", "OK", "interface {} is there (up)"),
+        ("0x9", "unknown", "OK", "interface {} is there (unknown)"),
+        ("0x1002", "down", "WARN", "interface {0} is down; `ip link set {0} up` starts it"),
+        ("0x1003", "down", "WARN", "interface {} has no link, so nothing goes over it; see to its cable, or what it stands on"),
+        ("0x1003", "lowerlayerdown", "WARN", "interface {} has no link, "),
+        ("", "", "OK", "interface {} is there (unknown)"),
+    ],
+)
+def test_the_state_of_an_interface(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: str,
+    operstate: str,
+    state: str,
+    text: str,
+) -> None:
+    """One that is up may have no link: to set it up again would not help."""
+    name = socket.if_nameindex()[0][1]
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "flags").write_text(flags)
+    (folder / "operstate").write_text(operstate)
+    monkeypatch.setattr(machine, "INTERFACES", tmp_path)
+    check = saying(f"interface {name} ", settings, name)
+    assert check.state == state
+    assert check.text.startswith(text.format(name))
 
 
 def test_interfaces(settings: Settings) -> None:

@@ -206,6 +206,19 @@ def test_children_do_not_take_what_the_parent_was_asked(ending: Ending) -> None:
     kept.finish(lambda: None)
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_reaches_all_processes_ends_no_child_before_its_turn(ending: Ending, how: int) -> None:
+    """What one still writes, another has to read: `kill` of a process group, or a shutdown, is the parent's to heed."""
+    kept, said = keeper(ending, until_asked)
+    kept.await_ready()
+    assert kept.child.pid is not None
+    os.kill(kept.child.pid, how)
+    time.sleep(0.05)
+    assert kept.child.is_alive()
+    assert kept.finish(lambda: None) == "done"
+    assert said.lines == []
+
+
 def test_patience_with_a_predecessor(ending: Ending) -> None:
     tries = []
 

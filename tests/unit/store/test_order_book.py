@@ -298,6 +298,22 @@ def test_names_that_are_gone_are_forgotten() -> None:
     assert not book._by_request
 
 
+def test_a_request_seen_at_two_places_leaves_nothing_behind() -> None:
+    """As behind a proxy on the same host: the answer may be seen once, or not at all."""
+    book = Book(1)
+    book.fold([PLACE, PLACE._replace(connection_id=2), ACK, update(40, "CANCELED")], {})
+    book.leave(T0 + 60_000 * MS)
+    assert len(book) == 0
+    assert not book._by_request
+    assert not book._awaited
+
+
+def test_an_answer_without_ids_may_be_seen_at_the_other_place() -> None:
+    refused = response(1, request_id="r0", status="REJECTED", reason="Insufficient balance.")
+    order = one(PLACE, PLACE._replace(connection_id=2), refused._replace(connection_id=2))
+    assert (order.status, order.client_order_id) == ("REJECTED", "c")
+
+
 def test_rejected_place() -> None:
     order = one(PLACE, response(1, client_order_id="c", request_id="r0", status="REJECTED", reason="Insufficient balance."))
     assert (order.status, order.is_open, order.reason, order.closed_at) == ("REJECTED", False, "Insufficient balance.", T0 + MS)
