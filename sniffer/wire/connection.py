@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from sniffer.config import Limits
 from sniffer.model import Sender
@@ -15,6 +16,8 @@ from sniffer.wire.side import CUT, Side
 from sniffer.wire.stream import CAPTURE_ENDED, Item, time_of
 
 __all__ = ["Connection", "Delivery"]
+
+BEFORE: Final = "of numbers before the first of the stream that is known"
 
 
 class Connection:
@@ -153,11 +156,15 @@ class Connection:
                 stream.start(seq + 1 & 0xFFFFFFFF)
             seq = seq + 1 & 0xFFFFFFFF
         elif not stream.started:
-            stream.start(seq)
+            stream.start(seq, sure=bool(length or flags & (FIN | RST)))
         if segment.missing:
             stream.unusable(time, seq, length, CUT, proved=True)
         elif segment.payload and not flags & RST:  # the text of a reset explains it (RFC 9293 section 3.5.3)
-            stream.segment(time, seq, segment.payload)
+            before = stream.segment(time, seq, segment.payload)
+            if before:
+                self.ledger.tally(
+                    side.name, "tcp", BEFORE, time=time, offset=None, length=before, messages=None, captured=False
+                )
         if flags & ACK:
             if not peer.stream.started and not peer.doubtful:
                 peer.stream.start(segment.ack)
@@ -226,6 +233,7 @@ class Connection:
 
 
 def _earliest(side: Side) -> int | None:
-    """Wire time of the first byte that is not handed on yet."""
-    items = side.stream.items
-    return time_of(items[0]) if items else None
+    """Wire time of the first byte that is not handed on yet, be it held beyond a hole: layers above may not hear of that."""
+    items, held = side.stream.items, side.stream.held_since
+    first = time_of(items[0]) if items else held
+    return first if held is None or first is None else min(first, held)

@@ -29,6 +29,7 @@ from sniffer.wire.tls.layer import TlsLayer
 
 _MAX_WAITING: Final = 256
 """Segments that wait for earlier ones of the other side to settle."""
+_BEHIND_HOLE: Final = "after a hole in the requests"
 
 Waiting = tuple[int | None, int | None]
 """Wire time (ns) of the first byte of client and server that was captured and is not handed on yet; None: there is none."""
@@ -289,10 +290,12 @@ class Conversation:
             http.tear("client")  # joined in the middle of a request, perhaps the one that was answered
         for name, offset, time, length in http.torn:
             self._lose_http(name, "HTTP message is not whole", time, time, offset, length, 1)
+        for offset, time, data in http.passed_over:
+            self._ledger.tally("client", "http", _BEHIND_HOLE, time=time, offset=offset, length=len(data), messages=None)
         if self.host is None or self.path is None:
             self._learn_target(http.messages)
         out.extend((who, [message]) for who, message in http.messages)
-        http.messages, http.torn = [], []
+        http.messages, http.torn, http.passed_over = [], [], []
         if failure is not None or http.switched is not None:
             for name in SENDERS:
                 self._todo[name][:0] = http.rest(name)
@@ -321,7 +324,7 @@ class Conversation:
         http.torn = []
         waiting = [item for item in http.rest(sender) if isinstance(item, tuple)]
         if waiting:
-            reason = "after a hole in the requests" if http.client_lost else "HTTP without the other side's message"
+            reason = _BEHIND_HOLE if http.client_lost else "HTTP without the other side's message"
             length = sum(len(data) for _, _, data in waiting)
             self._lose_http(sender, reason, waiting[0][1], end.time, waiting[0][0], length, None)
 

@@ -27,6 +27,8 @@ _STATUS_LINE: Final = b"HTTP/1."
 _HOLE: Final = "bytes are missing in an HTTP message"
 _MAX_REQUESTS: Final = 1024
 """Requests without an answer: clients pipeline a few at most."""
+_KEPT: Final = 256
+"""Segments behind a hole in the requests: a websocket's first frames may be among them, where its answer is read late."""
 
 
 class HttpError(Exception):
@@ -115,14 +117,20 @@ class _Reader:
 class _Probe:
     """Finds out how to read an answer whose request was not captured: as one to a HEAD, or as one to anything else.
 
-    A body begins otherwise than with a status line. So what follows the head tells, and until it is here nobody knows.
+    What follows the head tells, and until it is here nobody knows. Behind an answer to a HEAD that is the next status line. A
+    body may begin so, too (it may hold an answer), but not one in chunks, and one of a known length has the next status line
+    behind it.
     """
 
     def __init__(self, connection: h11.Connection) -> None:
         """`connection`: has sent a HEAD."""
         self._connection = connection
         self._looked = 0
-        self._may_tunnel: bool | None = None  # None: the head is not whole yet
+        self._head_read = False
+        self._chunked = self._may_tunnel = False
+        self._length: int | None = None  # of the body that there may be
+        self._follows = 0  # bytes behind the head so far,
+        self._first = self._behind = b""  # the first of them, and those behind such a body
 
     def method(self, waiting: Sequence[Data | Gap]) -> str | None:
         """HEAD, or GET for all others; None where `waiting`, whose first bytes begin the answer, does not say it yet."""
@@ -140,25 +148,43 @@ class _Probe:
         return None
 
     def _look(self, data: bytes) -> str | None:
-        self._connection.receive_data(data)
-        while self._may_tunnel is None:
-            event = self._connection.next_event()
-            if event is h11.NEED_DATA:
-                return None
-            if isinstance(event, h11.InformationalResponse) and event.status_code == _SWITCHING:
-                return "GET"
-            if isinstance(event, h11.Response):
-                fields = dict(event.headers)
-                chunked, length = b"transfer-encoding" in fields, fields.get(b"content-length")
-                if event.status_code in _NO_BODY or (not chunked and length is not None and not int(length)):
-                    return "GET"  # no body whatever was asked
-                self._may_tunnel = event.status_code < 300 and not chunked and length is None
-        follows = self._connection.trailing_data[0][: len(_STATUS_LINE)]
-        if _STATUS_LINE.startswith(follows):
-            return "HEAD" if follows == _STATUS_LINE else None
-        if self._may_tunnel:
-            raise HttpError("an answer to a request that was not captured, and either a body or a tunnel follows")
-        return "GET"
+        if not self._head_read:
+            self._connection.receive_data(data)
+            while not self._head_read:
+                event = self._connection.next_event()
+                if event is h11.NEED_DATA:
+                    return None
+                if isinstance(event, h11.InformationalResponse) and event.status_code == _SWITCHING:
+                    return "GET"
+                if isinstance(event, h11.Response):
+                    fields = dict(event.headers)
+                    length = fields.get(b"content-length")
+                    self._head_read, self._chunked = True, b"transfer-encoding" in fields
+                    self._length = int(length) if length is not None else None
+                    if event.status_code in _NO_BODY or (not self._chunked and self._length == 0):
+                        return "GET"  # no body whatever was asked
+                    self._may_tunnel = event.status_code < 300 and not self._chunked and length is None
+            data = bytes(self._connection.trailing_data[0])
+        self._take(data)
+        if not _STATUS_LINE.startswith(self._first):
+            if self._may_tunnel:
+                raise HttpError("an answer to a request that was not captured, and either a body or a tunnel follows")
+            return "GET"
+        if self._first != _STATUS_LINE:
+            return None
+        if self._chunked or not _STATUS_LINE.startswith(self._behind):
+            return "HEAD"
+        if self._length is None or self._behind == _STATUS_LINE:
+            raise HttpError("an answer to a request that was not captured, and either its body or another answer follows")
+        return None
+
+    def _take(self, data: bytes) -> None:
+        """More of what follows the head."""
+        at, size = self._follows, len(_STATUS_LINE)
+        self._first += data[: max(0, size - at)]
+        if self._length is not None:
+            self._behind += data[max(0, self._length - at) : max(0, self._length + size - at)]
+        self._follows += len(data)
 
 
 def _without_quotation(error: h11.ProtocolError) -> str:
@@ -198,6 +224,8 @@ class HttpConversation:
         self.messages: list[tuple[Sender, WireMessage]] = []
         self.torn: list[tuple[Sender, int, int, int]] = []
         """(sender, offset, time, bytes) of messages that have begun and will not be read to their end."""
+        self.passed_over: list[Data] = []
+        """What the client sent behind a hole in its requests, and is not kept."""
         self.switched: tuple[HttpHead | None, HttpHead] | None = None
         """The request and the response that ended HTTP: 101, or a 2xx to CONNECT."""
 
@@ -207,6 +235,8 @@ class HttpConversation:
             self._waiting_bytes[sender] += len(item[2])
         self._waiting[sender].append(item)
         self._advance()
+        if self.client_lost and self.switched is None:
+            self._pass_over()
         limits = self._limits
         if self.switched is None and (
             self._waiting_bytes[sender] > limits.body_bytes or len(self._waiting[sender]) > limits.fragments
@@ -240,6 +270,22 @@ class HttpConversation:
         self.client_lost = True
         self._first_request_seen = False
         self.tear("client")
+
+    def _pass_over(self) -> None:
+        """Keep of what the client sends behind a hole only the latest: answers may come for days, and frames with the last.
+
+        Many go at once, so that they are few rows.
+        """
+        waiting, limit = self._waiting["client"], self._limits.header_bytes
+        if len(waiting) <= _KEPT and self._waiting_bytes["client"] <= limit:
+            return
+        while len(waiting) > _KEPT // 2 or self._waiting_bytes["client"] > limit // 2:
+            item = waiting.popleft()
+            if isinstance(item, tuple):
+                self._waiting_bytes["client"] -= len(item[2])
+                self._latest["client"] = max(self._latest["client"], item[1])
+                if item[2]:
+                    self.passed_over.append(item)
 
     def _advance(self) -> None:
         progress = True

@@ -20,7 +20,7 @@ _OTHER: Final[dict[Sender, Sender]] = {"client": "server", "server": "client"}
 class _Tally:
     __slots__ = ("bytes", "from_time", "messages", "offset", "to_time")
 
-    def __init__(self, from_time: int, offset: int) -> None:
+    def __init__(self, from_time: int, offset: int | None) -> None:
         self.from_time = from_time
         self.to_time = from_time
         self.offset = offset
@@ -103,7 +103,7 @@ class LossLedger:
         reason: str,
         *,
         time: int,
-        offset: int,
+        offset: int | None,
         length: int,
         messages: int | None,
         captured: bool = True,

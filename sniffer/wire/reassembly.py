@@ -28,7 +28,7 @@ from typing import Final
 
 from sniffer.config import Limits
 from sniffer.wire.pieces import end_of, index_at, insert_new, mark_conflicts, start_of
-from sniffer.wire.stream import End, Gap, Item
+from sniffer.wire.stream import End, Gap, Item, time_of
 
 SEQUENCE_SPACE: Final = 1 << 32
 SEQUENCE_MASK: Final = SEQUENCE_SPACE - 1
@@ -64,6 +64,7 @@ class Stream:
         "_hole_acked_to",
         "_hole_seen_since",
         "_limits",
+        "_sure",
         "_unusable",
         "acked",
         "checked",
@@ -104,12 +105,21 @@ class Stream:
         self._end_offset: int | None = None
         self._finished = False  # a FIN said where it ends
         self._ended = False
+        self._sure = True  # that its first byte has the number that it was started with
 
-    def start(self, seq: int) -> None:
-        """The first byte of the stream has sequence number `seq`."""
-        self.started = True
+    def start(self, seq: int, *, sure: bool = True) -> None:
+        """The first byte of the stream has sequence number `seq`.
+
+        `sure` False: a segment without payload says so, which may be a keep-alive probe. Such a one has the number before.
+        """
+        self.started, self._sure = True, sure
         self.next_seq = self.acked = seq
         self._update_clean()
+
+    def _correct_start(self, seq: int) -> None:
+        """`seq` is heard of: where it is the first that is, and the next one, what began the stream was a probe."""
+        if not self._sure and sequence_difference(seq, self.next_seq) == 1 and not self.offset and not self._held:
+            self.start(seq)
 
     def check(self, *, offloaded: bool) -> None:
         """It is known what its checksums are worth: they are right, or mean nothing."""
@@ -127,6 +137,11 @@ class Stream:
         return self.offset - start_of(self.items[0]) if self.items else 0
 
     @property
+    def held_since(self) -> int | None:
+        """The earliest wire time of what is held beyond a hole."""
+        return min(map(time_of, self._held), default=None)
+
+    @property
     def extent(self) -> int:
         """Stream bytes that the sequence numbers seen so far imply."""
         return max(self.offset, end_of(self._held[-1]) if self._held else 0, self._acked_offset(), self._end_offset or 0)
@@ -138,17 +153,19 @@ class Stream:
 
     # --- segments --------------------------------------------------------------------------------------------------------
 
-    def segment(self, time: int, seq: int, payload: bytes) -> None:
-        """Payload at `seq`, in order or not."""
+    def segment(self, time: int, seq: int, payload: bytes) -> int:
+        """Payload at `seq`, in order or not. How much of it lies before the stream's beginning, so has no place in it."""
         self._check_hole(time)
+        self._correct_start(seq)
         offset = self.offset + sequence_difference(seq, self.next_seq)
         if offset == self.offset - 1 and len(payload) <= 1:
-            return  # a keep-alive probe: one old byte, of any value (RFC 9293 section 3.8.4)
+            return 0  # a keep-alive probe: one old byte, of any value (RFC 9293 section 3.8.4)
+        before = min(max(0, -offset), len(payload))
         if offset < self.offset:
             payload = self._compare_with_items(time, offset, payload)
             offset = self.offset
         if not payload:
-            return
+            return before
         if offset == self.offset and not self._held:
             self.items.append((offset, time, payload))
             self._advance(len(payload))
@@ -158,10 +175,12 @@ class Stream:
             self._hold(time, offset, payload)
             self._release(time)
         self._update_clean()
+        return before
 
     def fin(self, time: int, seq: int) -> None:
         """A FIN at `seq`, the number that follows the last byte."""
         self._check_hole(time)
+        self._correct_start(seq)
         offset = self.offset + sequence_difference(seq, self.next_seq)
         if self._end_offset is None and offset >= self.offset:
             self._end_offset = offset
@@ -176,6 +195,7 @@ class Stream:
         if not self.started:
             return True
         self._check_hole(time)
+        self._correct_start(seq)
         ahead = sequence_difference(seq, self.next_seq)
         if abs(ahead) > WINDOW:
             return False
@@ -190,6 +210,8 @@ class Stream:
         `proved`: its head is believed, so the hole is known of; else only other packets can prove that there is one.
         """
         self._check_hole(time)
+        if proved:
+            self._correct_start(seq)
         offset = self.offset + sequence_difference(seq, self.next_seq)
         if not length or offset + length <= self.offset:
             return
@@ -202,6 +224,7 @@ class Stream:
     def acknowledge(self, time: int, ack: int) -> None:
         """The peer acknowledges everything before sequence number `ack`."""
         self._check_hole(time)
+        self._correct_start(ack)
         if sequence_difference(ack, self.acked) > 0:
             self.acked = ack
         if self._hole_acked_since is None and self._acked_offset() > self.offset:

@@ -4,7 +4,9 @@ A boundary is accepted only at the start of a TCP segment (senders write whole f
 from there on has survived every check that RFC 6455 allows, and has gathered `PROOF_BITS` of evidence: how unlikely it is that
 other bytes look so. In unmasked ASCII text no byte can begin a frame (bits 4 to 6 of it are reserved bits, one of them is set
 in every printable character). In masked text, compressed data and ciphertext a head fits by chance once in some twenty bytes,
-so frames whose payload says nothing count for little, and text that reads as text for much.
+so frames whose payload says nothing count for little, and text that reads as text for much. Text that repeats itself (a list of
+orders) does so behind its mask, too, and one false head is then as many as there are repetitions: a head that is that of the
+frame before counts only with a masking key that is another one in every byte, as clients choose theirs.
 
 That a chain is right does not make its first frame one: other bytes that look like a head and happen to end at a true
 boundary begin a chain as good. So frames at its beginning are skipped until one stands on evidence of its own.
@@ -49,7 +51,7 @@ _UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 class _Candidate:
     """A segment start that may begin a frame, and how far the chain of frames from there on has been followed."""
 
-    __slots__ = ("at", "bits", "frames", "inside", "masked", "need", "offset", "trusted_at")
+    __slots__ = ("at", "bits", "frames", "head", "inside", "masked", "need", "offset", "trusted_at")
 
     def __init__(self, offset: int, masked: bool | None) -> None:
         self.offset = self.at = offset  # `at`: where the next frame of the chain begins
@@ -57,6 +59,7 @@ class _Candidate:
         self.frames = 0
         self.bits = 0
         self.masked = masked
+        self.head: tuple[int, int, bytes] | None = None  # of its latest frame: first byte, length, key
         self.inside: bool | None = None  # a fragmented message is under way; None: not known yet
         self.trusted_at: int | None = None  # the first frame that may be given
 
@@ -165,7 +168,7 @@ class Resync:
             if masked != candidate.masked or not self._head_fits(first, second, candidate.inside):
                 return False
             length, start = second & 0x7F, at + 2
-            bits = _HEAD_BITS
+            bits = 0
             if length >= 126:
                 start += 2 if length == 126 else 8
                 candidate.need = base + start
@@ -181,23 +184,28 @@ class Resync:
             candidate.need = base + start + length
             if candidate.need > end:
                 return True
-            found = self._payload_bits(first, bytes(data[start : start + length]), bytes(data[key_at:start]))
+            key = bytes(data[key_at:start])
+            found = self._payload_bits(first, bytes(data[start : start + length]), key)
             if found is None:
                 return False
-            self._count(candidate, first, bits + found)
+            self._count(candidate, (first, length, key), bits + found)
             candidate.at = base + start + length
             candidate.need = candidate.at + 2
         return True
 
     @staticmethod
-    def _count(candidate: _Candidate, first: int, bits: int) -> None:
-        """One more whole frame."""
-        opcode = first & 0x0F
+    def _count(candidate: _Candidate, head: tuple[int, int, bytes], bits: int) -> None:
+        """One more whole frame; `bits`: what its length and its payload prove."""
+        first, _, key = head
         candidate.frames += 1
-        if candidate.trusted_at is None and candidate.frames * _LANDING_BITS + bits - _HEAD_BITS >= _TRUSTED_BITS:
+        if candidate.trusted_at is None and candidate.frames * _LANDING_BITS + bits >= _TRUSTED_BITS:
             candidate.trusted_at = candidate.at
-        if opcode < OPCODE_CLOSE:
+        if first & 0x0F < OPCODE_CLOSE:
             candidate.inside = not first & 0x80
+        before, candidate.head = candidate.head, head
+        repeats = before is not None and before[:2] == head[:2]
+        if not repeats or (before is not None and key and not any(a == b for a, b in zip(before[2], key, strict=True))):
+            bits += _HEAD_BITS
         candidate.bits += bits
 
     def _head_fits(self, first: int, second: int, inside: bool | None) -> bool:

@@ -112,9 +112,15 @@ class Secured:
             self._decide_roles(self._swapped)
             if self._swapped:
                 items, waiting = items[::-1], waiting[::-1]
-        return self.plain.feed(*items, waiting)
+        held = self.layer.held_since
+        return self.plain.feed(*items, (_earlier(waiting[0], held[0]), _earlier(waiting[1], held[1])))
 
     def shed(self, time: int, reason: str) -> Delivery:
         """As `Conversation.shed`."""
         out = self._hear(self.layer.give_up(time, reason), (None, None))
         return out + self.plain.shed(time, reason)
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    """Of two times; None is none."""
+    return other if one is None else one if other is None else min(one, other)

@@ -80,6 +80,11 @@ class TlsLayer:
         return self._client.waiting or self._server.waiting
 
     @property
+    def held_since(self) -> tuple[int | None, int | None]:
+        """Of each side: as `SideReader.held_since`."""
+        return self._client.held_since, self._server.held_since
+
+    @property
     def keyless(self) -> tuple[Sender, ...]:
         """Whose records are held until the key log has their keys, or those of what the other side has to say first."""
         if not self.waiting:

@@ -80,9 +80,14 @@ class SideReader:
         return bool(self._held)
 
     @property
+    def held_since(self) -> int | None:
+        """No byte that is held until the other side was read so far has an earlier wire time; None: none is."""
+        return self._held.since if self._held and self.reached != EVERYTHING_READ else None
+
+    @property
     def busy(self) -> bool:
         """Whether a search goes on, slice by slice."""
-        return self._search is not None and self._search.busy
+        return self._search is not None and self._search.busy and not self._progress.waits_still
 
     @property
     def unreadable_reason(self) -> str | None:

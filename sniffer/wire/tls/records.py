@@ -24,11 +24,13 @@ _MAX_MARKS: Final = 256
 class HeldItems:
     """Items that wait for something, first in, first out."""
 
-    __slots__ = ("_items", "cost")
+    __slots__ = ("_items", "cost", "since")
 
     def __init__(self) -> None:
         self.cost = 0
         """Memory, about."""
+        self.since: int | None = None
+        """No byte that is held has an earlier wire time; None: none is held."""
         self._items: deque[Item] = deque()
 
     def __len__(self) -> int:
@@ -38,13 +40,18 @@ class HeldItems:
         """Behind all others."""
         for item in items:
             self._items.append(item)
-            self.cost += _cost(item)
+            self._count(item)
 
     def put_first(self, items: Sequence[Item]) -> None:
         """Before all others, in their own order."""
         for item in reversed(items):
             self._items.appendleft(item)
-            self.cost += _cost(item)
+            self._count(item)
+
+    def _count(self, item: Item) -> None:
+        self.cost += _cost(item)
+        if isinstance(item, tuple):
+            self.since = item[1] if self.since is None else min(self.since, item[1])
 
     @property
     def first(self) -> Item | None:
@@ -55,6 +62,8 @@ class HeldItems:
         """The first."""
         item = self._items.popleft()
         self.cost -= _cost(item)
+        if not self._items:
+            self.since = None
         return item
 
 

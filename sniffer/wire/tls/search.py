@@ -24,12 +24,16 @@ from sniffer.wire.tls.suites import Suite
 
 NEAR: Final = 64
 AT_HAND: Final = 8
+_SHORTEST: Final = 9
+"""Bytes of the shortest body: a content type, and the tag of CCM_8."""
 SLICE: Final = 5000
 """Microseconds a call."""
 STRIDE: Final = 16
 """Numbers tried under one candidate's keys before the next one's turn."""
 _SET_UP: Final = 8
 """What it costs to derive keys."""
+_GLANCE: Final = 1
+"""What it costs to see that a record is too short or too long for a candidate, at most."""
 
 _HEAD_13: Final = re.compile(rb"\x17\x03\x03")
 _HEAD_ANY: Final = re.compile(rb"[\x14-\x18]\x03\x03")
@@ -204,6 +208,9 @@ class Search:
             if number == self._counting and not self.is_tls12:
                 self.is_tls12 = True  # here, in the order of the records: what is spent must not depend on how many have come
                 self._trials = [trial for trial in self._trials if not trial.candidate.opener.tls13]
+            if self._budget.left(exact=True) <= 0:
+                self.beyond = self._budget.spent
+                return None
             for trial in self._trials:
                 if trial.record > number:
                     continue
@@ -227,7 +234,7 @@ class Search:
                 if not at_end:
                     return
             elif stop - start - HEAD <= self._most:
-                if data[start] == APPLICATION_DATA and len(self._at_hand) < AT_HAND:
+                if data[start] == APPLICATION_DATA and stop - start - HEAD >= _SHORTEST and len(self._at_hand) < AT_HAND:
                     self._at_hand.append(len(self._records))
                 self._records.append((start, stop))
                 self._tell_version(start, stop)
@@ -275,19 +282,22 @@ class Search:
             return None
         return (self._offset + self._records[number][0] - self.lost_at) // (HEAD + candidate.opener.least)
 
-    def _fits(self, candidate: Candidate, head: bytes, body: bytes) -> bool:
-        opener = candidate.opener
-        return opener.least <= len(body) <= opener.most and (not opener.tls13 or head[0] == APPLICATION_DATA)
+    def _fits(self, candidate: Candidate, number: int) -> bool:
+        opener, (start, stop) = candidate.opener, self._records[number]
+        return opener.least <= stop - start - HEAD <= opener.most and (
+            not opener.tls13 or self._data[start] == APPLICATION_DATA
+        )
 
     def _spend_near(self, price: int) -> None:
         self._near += price
         self._budget.spend(price)
 
     def _try_near(self, candidate: Candidate, number: int) -> int | None:
-        head, body = self._record(number)
         opener, base, budget = candidate.opener, candidate.base, self._budget
-        if not self._fits(candidate, head, body):
+        if not self._fits(candidate, number):
+            self._spend_near(_GLANCE)  # many heads and many secrets are minutes, else
             return None
+        head, body = self._record(number)
         if budget.left(opener.exact) <= 0:
             self.beyond, self.skipped = budget.spent, NO_GUESSES
             return None
@@ -307,40 +317,42 @@ class Search:
         self._spend_near(opener.price(len(body), near))
         return opener.search(head, body, base + 1, near - 1)
 
-    def _deep_trials(self, last: bool) -> list[_Trial]:
-        """The candidates whose numbers must be tried one by one. Scraps between holes are not worth the budget."""
+    def _deep_trials(self, last: bool) -> list[tuple[_Trial, int]]:
+        """The candidates whose numbers must be tried one by one, each with the record that this costs least on.
+
+        Scraps between holes are not worth the budget.
+        """
         if self._budget.left() <= 0 or len(self._at_hand) < (1 if last else AT_HAND):
             return []
-        smallest = self._smallest()
+        smallest_first = sorted(self._at_hand, key=lambda number: self._records[number][1] - self._records[number][0])
         out = []
         for trial in self._trials:
-            room = self._room(trial.candidate, smallest)
-            many = trial.candidate.stage in (Stage.APPLICATION, Stage.TLS12)  # a handshake has but a few records
-            if many and not trial.candidate.opener.exact and (room is None or trial.step <= room):
-                out.append(trial)
+            candidate = trial.candidate
+            if candidate.opener.exact or candidate.stage not in (Stage.APPLICATION, Stage.TLS12):
+                continue  # a handshake has but a few records
+            number = next((number for number in smallest_first if self._fits(candidate, number)), None)
+            if number is not None and self._has_room(trial, number):
+                out.append((trial, number))
         return out
 
-    def _smallest(self) -> int:
-        return min(self._at_hand, key=lambda n: self._records[n][1] - self._records[n][0])
+    def _has_room(self, trial: _Trial, number: int) -> bool:
+        """Whether more numbers may be those of this record than were tried."""
+        room = self._room(trial.candidate, number)
+        return room is None or trial.step <= room
 
     def _search_deep(self, at_end: bool, last: bool) -> Found | None:
-        trials = self._deep_trials(last)
-        if not trials:
-            return None
-        number = self._smallest()
-        head, body = self._record(number)
-        trials = [trial for trial in trials if self._fits(trial.candidate, head, body)]
-        budget = self._budget
+        trials, budget = self._deep_trials(last), self._budget
+        records = {number: self._record(number) for _, number in trials}
         least = 0 if at_end else budget.left() - SLICE
         while trials and budget.left() > max(least, 0):
-            for trial in trials:
-                candidate = trial.candidate
+            for trial, number in trials:
+                candidate, (head, body) = trial.candidate, records[number]
                 budget.spend(candidate.opener.price(len(body), STRIDE))
                 sequence = candidate.opener.search(head, body, candidate.base + trial.step, STRIDE)
                 if sequence is not None:
                     return self._found(candidate, number, sequence)
                 trial.step += STRIDE
-            trials = [trial for trial in trials if (room := self._room(trial.candidate, number)) is None or trial.step <= room]
+            trials = [(trial, number) for trial, number in trials if self._has_room(trial, number)]
         if trials:
             self.beyond = budget.spent
         return None

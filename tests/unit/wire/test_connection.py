@@ -170,6 +170,73 @@ def test_joined_in_the_middle_of_http() -> None:
     assert seen.connection.client_address[1] == 80
 
 
+@pytest.mark.parametrize("prober", ["client", "server"])
+@pytest.mark.parametrize("answered", [True, False])
+def test_joined_at_a_keep_alive_probe_of_an_idle_connection(prober: str, answered: bool) -> None:
+    flow = Flow()
+    flow.put(prober, ACK, at=flow.next[prober] - 1)
+    if answered:
+        flow.acknowledge("server" if prober == "client" else "client")
+    flow.time += SECOND
+    flow.data("client", b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    flow.data("server", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    flow.close()
+    seen = read(flow)
+    assert seen.http == [("client", b""), ("server", b"ok")]
+    assert not seen.losses
+
+
+@pytest.mark.parametrize("block", [1, 100])
+def test_joined_where_the_first_segments_changed_places(block: int) -> None:
+    """What came before the one that was captured first has no place in the stream, and is told."""
+    flow = Flow()
+    frames = [frame(TEXT, b'{"number":%d,"text":"of some words"}' % number) for number in range(6)]
+    for data in frames:
+        flow.data("server", data, acknowledge=False)
+    flow.acknowledge("client")
+    flow.sent[:2] = flow.sent[1].later(-flow.step), flow.sent[0].later(flow.step)
+    reading = read_packets(flow.packets(), block)
+    (seen,) = reading.connections.values()
+    assert len(seen.messages["server"]) == 5
+    (loss,) = seen.losses
+    assert (loss.sender, loss.layer, loss.stream_offset, loss.bytes) == ("server", "tcp", None, len(frames[0]))
+
+
+def test_a_syn_that_its_receiver_ignores_hides_nothing() -> None:
+    """An old copy of another connection's (RFC 5961 section 4): what is not read from there on is told."""
+    flow = upgraded(Flow())
+    flow.data("server", frame(TEXT, ORDER))
+    flow.put("client", SYN, at=flow.next["client"] + 5000)
+    sent = frame(TEXT, ORDER, mask=MASK)
+    flow.data("client", sent)
+    flow.data("server", frame(TEXT, ORDER))
+    reading = read_packets(flow.packets(), 1)
+    told = {(loss.sender, loss.bytes) for loss in reading.losses}
+    assert told == {("client", len(sent)), ("server", len(frame(TEXT, ORDER)))}
+
+
+def test_a_hole_in_the_requests_costs_no_later_answer() -> None:
+    """However many come: the requests behind it are counted, not held."""
+    flow = Flow()
+    flow.open()
+    asked, answer = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    flow.data("client", asked)
+    flow.data("server", answer)
+    flow.next["client"] += len(asked)
+    flow.data("server", answer)
+    for _ in range(400):
+        flow.time += SECOND
+        flow.data("client", asked)
+        flow.data("server", answer)
+    flow.close()
+    seen = read(flow, fragments=300, body_bytes=10_000)
+    assert seen.http == [("client", b""), *[("server", b"ok")] * 402]
+    unread = [loss for loss in seen.losses if loss.layer == "http"]
+    assert {(loss.sender, loss.reason) for loss in unread} == {("client", "after a hole in the requests")}
+    assert sum(loss.bytes or 0 for loss in unread) == 400 * len(asked)
+    assert len(unread) < 10  # as they come, a minute at a time
+
+
 def test_a_syn_that_is_captured_late_belongs_to_its_connection() -> None:
     flow = Flow((b"\x0a\0\0\1", 80), (b"\x0a\0\0\2", 50_000))
     upgraded(flow)

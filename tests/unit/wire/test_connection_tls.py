@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -286,6 +288,33 @@ def test_a_client_hello_that_was_not_captured() -> None:
     assert seen.connection.protocol == "wss"
     assert len(seen.messages["server"]) == 6
     assert "not captured" in {loss.reason for loss in seen.losses}
+
+
+def in_pieces(sent: list[Sent], size: int) -> list[Sent]:
+    """The same, in segments of `size` a tenth of a millisecond apart."""
+    out = []
+    for one in sent:
+        for number, at in enumerate(range(0, max(1, len(one.payload)), size)):
+            piece = one.payload[at : at + size]
+            out.append(replace(one, time=one.time + number * 100_000, seq=one.seq + at, payload=piece))
+    return sorted(out, key=lambda piece: piece.time)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("suite", [AES_128_GCM_13, ECDHE_AES_128_GCM, ECDHE_CHACHA20], ids=lambda suite: hex(suite.number))
+def test_holes_in_both_sides_of_a_handshake_however_the_packets_are_cut_into_blocks(suite: Suite, seed: int) -> None:
+    """What is held behind one side's hole may have been said before what the other side's hole is told with."""
+    rng = random.Random(seed)
+    flow = said(SecuredFlow(Flow(step=10_000_000), suite=suite).started(), 15)
+    sent = in_pieces(flow.flow.sent, 60)
+    for side in flow.flow.addresses.values():
+        early = [one for one in sent if one.source == side and one.payload][:12]
+        for lost in rng.sample(early, 2):
+            sent.remove(lost)
+    packets = [one.packet() for one in sent]
+    readings = [read_packets(packets, block, Limits(), key_log(flow.key_log)) for block in (1000, 1, 3, 20)]
+    seen = [facts(next(iter(reading.connections.values()))) for reading in readings]
+    assert seen[1:] == seen[:1] * 3
 
 
 @pytest.mark.parametrize("ports", [(50_000, 443), (443, 50_000)])

@@ -124,13 +124,18 @@ def test_a_hole_in_the_requests_leaves_the_answers() -> None:
     assert talk.got == [("server", None, 200, b"ok")]
     assert talk.http.torn == [("client", 0, 0, 10)]
     assert talk.rest("client") == GET
+    for _ in range(400):
+        talk.say("client", GET).say("server", OK)
+    assert len(talk.got) == 401
+    passed_over = b"".join(data for _, _, data in talk.http.passed_over)
+    assert len(passed_over) >= 145 * len(GET)
+    assert passed_over + talk.rest("client") == GET * 401
 
 
 HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD_ANSWERS = (
-    b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\n\r\n",
     b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\n",
 )
 OTHER_ANSWERS = (
@@ -193,6 +198,32 @@ def test_without_a_length_a_body_or_a_tunnel_may_follow() -> None:
     talk = hole_in_the_requests().say("server", b"HTTP/1.1 404 Not Found\r\n\r\nno")
     talk.http.end("server", 9, True)
     assert [got[3] for got in talk.got] == [b"no"]
+
+
+HELD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsent"
+BEHIND_A_HOLE = b"an answer to a request that was not captured, and either its body or another answer follows"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("length", [len(HELD), None])
+def test_a_body_that_begins_as_an_answer_does_is_no_answer(length: int | None, size: int) -> None:
+    """It may as well be one, behind the answer to a HEAD: nothing tells, so nothing is said."""
+    head = b"HTTP/1.1 200 OK\r\n" + (b"Content-Length: %d\r\n" % length if length else b"") + b"\r\n"
+    talk, data = hole_in_the_requests(), OK + head + HELD + OK
+    with pytest.raises(HttpError, match=BEHIND_A_HOLE.decode()):
+        talk.say("server", *[data[at : at + size] for at in range(0, len(data), size)])
+    assert [got[3] for got in talk.got] == [b"ok"]
+
+
+def test_a_long_body_that_begins_as_an_answer_does_waits_in_proportion() -> None:
+    def run(count: int) -> float:
+        talk = hole_in_the_requests().say("server", b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + HELD)
+        begin = time.process_time()
+        talk.say("server", *[b"x" * 200] * count)
+        assert not talk.got
+        return time.process_time() - begin
+
+    assert_grows_linearly(run, 4000)
 
 
 def test_requests_from_before_a_hole_have_their_answers() -> None:

@@ -211,6 +211,45 @@ def test_a_keep_alive_probe_is_no_conflict() -> None:
     assert text(one.take(WAIT)) == b"abc"
 
 
+@pytest.mark.parametrize("told_by", ["acknowledgement", "data", "end", "nothing"])
+@pytest.mark.parametrize("first", [4, SEQUENCE_SPACE - 1])
+def test_a_stream_that_begins_with_a_keep_alive_probe(first: int, told_by: str) -> None:
+    """It has the number before the next byte's: no byte is missing."""
+    one = Stream(Limits())
+    one.start(first, sure=False)
+    one.check(offloaded=False)
+    following = (first + 1) % SEQUENCE_SPACE
+    if told_by == "acknowledgement":
+        one.acknowledge(0, following)
+        assert one.take(0) == []
+        assert not one.waiting
+    if told_by in ("acknowledgement", "data"):
+        one.segment(WAIT, following, b"abc")
+        one.acknowledge(WAIT, (following + 3) % SEQUENCE_SPACE)
+        assert one.take(WAIT) == [(0, WAIT, b"abc")]
+    elif told_by == "end":
+        one.fin(WAIT, following)
+    assert gaps(one.end(2 * WAIT, "closed")) == []
+
+
+def test_a_hole_at_the_beginning_of_a_stream_that_no_probe_explains() -> None:
+    for sure, missing in ((True, 1), (False, 2)):
+        one = Stream(Limits())
+        one.start(0, sure=sure)
+        one.segment(0, missing, b"abc")
+        assert gaps(one.end(1, "closed")) == [(0, missing, NOT_CAPTURED)]
+
+
+def test_bytes_from_before_the_beginning_are_counted() -> None:
+    one = stream(1000)
+    assert one.segment(0, 999, b"\0") == 0  # a keep-alive probe
+    assert one.segment(0, 990, b"abc") == 3
+    assert one.segment(0, 998, b"abcd") == 2
+    assert one.segment(0, 1002, b"ef") == 0
+    assert one.segment(0, 1000, b"cd") == 0
+    assert text(one.take(WAIT)) == b"cdef"
+
+
 def test_the_wrap_of_sequence_numbers() -> None:
     one = stream(SEQUENCE_SPACE - 3)
     one.segment(0, SEQUENCE_SPACE - 3, b"abcdef")

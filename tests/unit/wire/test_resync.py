@@ -99,6 +99,27 @@ def test_joined_inside_a_fragmented_message() -> None:
     assert given(found) == frame(TEXT, ORDER) * 3
 
 
+@pytest.mark.parametrize("first", [0x81, 0x82, 0xC1, 0x89])
+@pytest.mark.parametrize("size", [30, 32, 1460])
+def test_a_false_head_in_text_that_repeats_itself_is_one_however_often(first: int, size: int) -> None:
+    """A list of orders of one length, which the masking key goes into: 32 bytes that look like a frame, again and again."""
+    order = b'{"id":%06d,"price":"0.0001"},\n'
+    assert len(order % 1) == 32
+    key = bytes((order[0] ^ first, order[1] ^ (0x80 | 26), 0x5A, 0xA5))
+    text = b"".join(order % number for number in range(1000))
+    assert frame(TEXT, text, mask=key)[8:10] == bytes((first, 0x80 | 26))
+    data = frame(TEXT, text, mask=key)[8:]
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    assert given(search(parts, masked=True)) is None
+    assert given(search(parts)) is None
+
+
+def test_frames_of_one_length_are_proved_by_their_keys() -> None:
+    rng = random.Random(1)
+    frames = [frame(BINARY, bytes(40), mask=rng.randbytes(4)) for _ in range(20)]
+    assert (given(search(frames, masked=True)) or b"").endswith(frames[9])
+
+
 @pytest.mark.parametrize("kind", ["random", "masked text", "deflate"])
 def test_other_bytes_prove_nothing(kind: str) -> None:
     """A million segment starts of what is no frame."""

@@ -161,6 +161,37 @@ def test_a_search_goes_in_slices() -> None:
     assert 10 < slices < 100
 
 
+def test_a_search_ends_where_no_record_at_hand_can_be_one() -> None:
+    """Heads of records that are too short for any cipher: there is nothing to try numbers on."""
+    layer = TlsLayer(key_log(long_talk(0x1303, 0).key_log), Limits(), LossLedger("c", 1), joined_midway=True)
+    layer.feed([], [(0, 0, b"\x17\3\3\0\0" * 20)])
+    for _ in range(10):
+        layer.retry()
+    assert not layer.busy
+
+
+def test_what_only_looks_like_short_records_does_not_hide_those_that_are() -> None:
+    talk = long_talk(0x1303, 5000)
+    sent = packets(talk)[-40:]
+    _, (first, _, _) = sent[0]  # type: ignore[misc]
+    scraps = b"\x17\3\3\0\0" * 8
+    heard = listen([("server", (first - len(scraps), 0, scraps)), *sent, *ends(sent)], key_log(talk.key_log), midway=True)
+    assert heard.plain("server") == b"".join(TEXT % number for number in range(4960, 5000))
+
+
+@pytest.mark.parametrize("head", [b"\x17\3\3\0\0", b"\x16\3\3\0\x20", b"\x17\3\3\x40\0"])
+def test_a_flood_of_heads_costs_no_more_than_the_budget(head: bytes) -> None:
+    """However many secrets there are to hold against each of them."""
+    log = key_log(*(Talk(random.Random(seed), 0x1302).handshake().key_log for seed in range(200)))
+    layer = TlsLayer(log, Limits(tls_tries=1_000_000), LossLedger("c", 1), joined_midway=True)
+    data = head * 40_000
+    begun = time.process_time()
+    for at in range(0, len(data), 1400):
+        layer.feed([], [(at, at, data[at : at + 1400])])
+    layer.give_up(1, "the end")
+    assert time.process_time() - begun < 5
+
+
 def test_tls12_in_the_middle_says_that_it_needs_its_handshake() -> None:
     talk = long_talk(0xC02F, 50)
     sent = packets(talk)[-20:]
