@@ -41,7 +41,7 @@ class Bookmark(NamedTuple):
     bytes: int
     counted: bool
     time: int | None
-    ended: bool
+    ended_at: int | None
     kernel_drops: int | None
     given_up: int = 0
 
@@ -71,8 +71,8 @@ class JournalReader:
         """The journal's uuid; None until a segment was read."""
         self.position = 0
         """Packets of the journal before the block that was yielded last; those that were deleted count."""
-        self.ended = False
-        """The latest run ended cleanly, and all of it was read."""
+        self.ended_at: int | None = None
+        """When (ns) the latest run ended cleanly, if all of it was read."""
         self.losses: list[Loss] = []
         self.owners: list[Owned] = []
         """Who has which connection, as it is met; the reader drains it."""
@@ -93,7 +93,7 @@ class JournalReader:
         if begin is not None:
             self._number, self._run = begin.segment - 1, begin.run
             self._packets, self._bytes, self._counted = begin.packets, begin.bytes, begin.counted
-            self._time, self.ended, self.kernel_drops = begin.time, begin.ended, begin.kernel_drops
+            self._time, self.ended_at, self.kernel_drops = begin.time, begin.ended_at, begin.kernel_drops
             self._given_up = begin.given_up
         if not follow:
             with contextlib.suppress(FileNotFoundError):  # deleted this moment, by a writer that still runs
@@ -148,7 +148,7 @@ class JournalReader:
             self._bytes,
             self._counted,
             self._time,
-            self.ended,
+            self.ended_at,
             self.kernel_drops,
             self._given_up,
         )
@@ -174,10 +174,12 @@ class JournalReader:
                     if head is None:
                         problem = "it is no segment of a journal"
                         break
-                    self._begin(head, decoder.names[0] if decoder.names else "", packets)
+                    # Its own time and that of its first packet, which may have waited in the ring.
+                    began = [at for at in (decoder.statistics_time, *(packet[0] for packet in packets[:1])) if at is not None]
+                    self._begin(head, decoder.names[0] if decoder.names else "", min(began, default=None))
                 if decoder.kernel_drops is not None:
                     self.kernel_drops = decoder.kernel_drops
-                self.ended = decoder.statistics_comment == END_OF_RUN
+                self.ended_at = decoder.statistics_time if decoder.statistics_comment == END_OF_RUN else None
                 gather(self.owners, decoder.comments)
                 if packets:
                     self.position = self._packets
@@ -195,22 +197,24 @@ class JournalReader:
         finally:
             os.close(descriptor)
 
-    def _begin(self, head: SegmentHead, interface: str, packets: list[Packet]) -> None:
-        """Compare a segment's head with what was read so far, and note what is missing between them."""
+    def _begin(self, head: SegmentHead, interface: str, began: int | None) -> None:
+        """Compare a segment's head with what was read so far, and note what is missing between them. `began`: when (ns)."""
         if self.identity not in (None, head.journal):
             raise JournalError(f"{self._folder}: segments of two journals; move those of one into a folder of their own")
         self.identity = head.journal
         self.name = f"{interface}@{head.host}"
-        to_time = packets[0][0] if packets else None
-        if self._run and head.run != self._run and not self.ended:
-            reason = "the recording was stopped without its end; packets that it had not written yet are lost"
-            self.losses.append(capture_loss(reason, from_time=self._time, to_time=to_time))
+        if self._run and head.run != self._run:
+            since, reason = self.ended_at, "the recording was stopped, and started again: nothing was captured in between"
+            if since is None:
+                reason = "the recording was stopped without its end; packets that it had not written yet are lost"
+                since = self._time
+            self.losses.append(capture_loss(reason, from_time=since, to_time=began))
         missing = head.packets - self._packets
         if missing > 0 and self._counted:
             size = head.bytes - self._bytes if self._run or not self._loaded else None
             reason = f"journal segments were deleted before they were loaded: {missing} packets"
             if missing == head.given_up - self._given_up:
                 reason = f"the journal could not be written, and the capture process was killed: {missing} packets"
-            self.losses.append(capture_loss(reason, size=size, from_time=self._time, to_time=to_time))
+            self.losses.append(capture_loss(reason, size=size, from_time=self._time, to_time=began))
         self._run, self._packets, self._bytes, self._counted = head.run, head.packets, head.bytes, True
         self._given_up = head.given_up

@@ -203,10 +203,10 @@ class JournalWriter:
             self._ahead = [before + count for before, count in zip(self._ahead, counts, strict=True)]
         self._commit(self._mark())
 
-    def close(self) -> None:
-        """End the run: readers then know that nothing is missing."""
+    def close(self, at: int | None = None) -> None:
+        """End the run: readers then know that nothing is missing until `at` (ns; None: now)."""
         if self._segment is not None:
-            self._put([encode_statistics(time.time_ns(), self._state.drops, END_OF_RUN)])
+            self._put([encode_statistics(time.time_ns() if at is None else at, self._state.drops, END_OF_RUN)])
         self.abandon()
 
     def abandon(self) -> None:

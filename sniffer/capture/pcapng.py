@@ -69,10 +69,10 @@ class PcapngDecoder:
     """Decodes blocks; see `sniffer.capture.pcap.Decoder` for how it is fed.
 
     `application` and `comment` are those of the present section's header, `names` are its interfaces' names, and
-    `statistics_comment` belongs to its latest statistics block: our journal marks the end of a run there. `secrets` holds the
-    TLS key logs that were met, and `comments`, in our own journal, those of all statistics; whoever reads them takes them
-    out. `statistics_apart`: one `decode` ends before a statistics block, and the next begins with it, so that it is known whose
-    packets it stands before.
+    `statistics_comment` and `statistics_time` (as it stands there: in our journal, ns) belong to its latest statistics block:
+    our journal marks there when a run begins and ends. `secrets` holds the TLS key logs that were met, and `comments`, in our
+    own journal, those of all statistics; whoever reads them takes them out. `statistics_apart`: one `decode` ends before a
+    statistics block, and the next begins with it, so that it is known whose packets it stands before.
     """
 
     def __init__(self, *, statistics_apart: bool = False) -> None:
@@ -83,6 +83,7 @@ class PcapngDecoder:
         self.comment = ""
         self.names: list[str] = []
         self.statistics_comment = ""
+        self.statistics_time: int | None = None
         self.comments: list[str] = []
         self.secrets: list[bytes] = []
         self._order = ""  # "" before the first section
@@ -184,7 +185,7 @@ class PcapngDecoder:
         options = dict(self._options(body, 16))
         self.application = _text(options.get(SHB_USERAPPL, b""))
         self.comment = _text(options.get(OPT_COMMENT, b""))
-        self.statistics_comment = ""
+        self.statistics_comment, self.statistics_time = "", None
         self.names, self._interfaces, self._drops = [], [], {}
 
     def _interface(self, body: bytes, _append: object) -> None:
@@ -233,9 +234,10 @@ class PcapngDecoder:
         append((self._time, link_type, body[4 : 4 + captured], original, mark))
 
     def _statistics(self, body: bytes, _append: object) -> None:
-        interface, _high, _low = struct.unpack_from(self._order + "III", body)
+        interface, high, low = struct.unpack_from(self._order + "III", body)
         if interface >= len(self._interfaces):
             raise _Damage("statistics of an interface that was not described")
+        self.statistics_time = high << 32 | low
         options = dict(self._options(body, 12))
         self.statistics_comment = _text(options.get(OPT_COMMENT, b""))
         if self.statistics_comment and self.application.startswith(OUR_APPLICATION):

@@ -161,7 +161,7 @@ class Capture:
         self._insist(self._unload)
         self._insist(lambda: self._writer.statistics(self._last_drops()))
         if not self._ending.orphaned():  # else it is no end that anybody wanted: the next run says what is missing
-            self._insist(self._writer.close)
+            self._insist(lambda: self._writer.close(ended_at))
         self._post()
 
     def _attempt(self, write: Callable[[], None]) -> bool:

@@ -85,7 +85,7 @@ def load(
         if not ending.orphaned():
             return ending()
         orphaned = orphaned or time.monotonic()
-        return reader.ended or time.monotonic() - orphaned > ORPHAN_PATIENCE
+        return reader.ended_at is not None or time.monotonic() - orphaned > ORPHAN_PATIENCE
 
     try:
         store.publish()

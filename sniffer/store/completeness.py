@@ -58,7 +58,8 @@ class Completeness(NamedTuple):
 def completeness(path: str | Path, start: int | None = None, end: int | None = None) -> Completeness:
     """What `losses` and `connections` say of the time from `start` to `end` (ns; None: as far as the database goes).
 
-    A loss counts if it touches the span. Remarks (losses of nothing) do not. Raises as `connect` does.
+    A loss counts if it touches the span; remarks (losses of nothing) do not. What cannot be read becomes a loss when that is
+    settled, since keys may still come: until then its connection counts. Raises as `connect` does.
     """
     since, until = (start if start is not None else 0), (end if end is not None else (1 << 63) - 1)
     with connect(path) as connection:
@@ -77,7 +78,18 @@ def completeness(path: str | Path, start: int | None = None, end: int | None = N
             " ORDER BY coalesce(from_time, to_time), losses.connection_id, sender, stream_offset",
             {"since": since, "until": until},
         ).fetchall()
-        missing = [Missing(*row) for row in rows]
+        unread: list[tuple[Any, ...]] = connection.execute(
+            "SELECT capture_id, connection_id, venue, host, strategy, account, NULL,"
+            " epoch_ns(opened_at), epoch_ns(coalesce(closed_at, ended_at, opened_at)), NULL, NULL,"
+            " CASE protocol WHEN 'ws' THEN 'websocket' WHEN 'tls' THEN 'tls' WHEN 'http' THEN 'http' ELSE 'tcp' END,"
+            " unreadable_reason"
+            " FROM connections LEFT JOIN captures USING (capture_id)"
+            " WHERE NOT readable AND client_bytes + server_bytes > 0 AND NOT connection_id IN (SELECT unnest($lost))"
+            " AND epoch_ns(opened_at) <= $until AND epoch_ns(coalesce(closed_at, ended_at, opened_at)) >= $since"
+            " ORDER BY opened_at, connection_id",
+            {"since": since, "until": until, "lost": [row[1] for row in rows if row[1] is not None]},
+        ).fetchall()
+        missing = [Missing(*row) for row in rows + unread]
         connections = connection.execute(
             "SELECT count(*) FROM connections LEFT JOIN captures USING (capture_id)"
             " WHERE connection_id IN (SELECT unnest($lost))"

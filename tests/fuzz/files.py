@@ -189,18 +189,18 @@ def _state(name: str, count: int) -> Snapshot:
     engine = Engine("x", _LIMITS, keylog=shared["key log"])  # type: ignore[arg-type]  # one of several kinds
     examiner = Examiner("x", True, None, str)
     examine(examiner, engine.feed(packets_of(name)[:count]), Batch())
-    return Snapshot(Bookmark(1, 1, 0, 0, True, None, False, None), (engine, examiner))
+    return Snapshot(Bookmark(1, 1, 0, 0, True, None, None, None), (engine, examiner))
 
 
 def _states() -> Iterator[bytes]:
     for name, count in (("websocket/binance-orders-compressed.pcap", 12), ("tls/without-keys.pcapng", 9)):
         yield dump(_state(name, count), _shared())
-    yield dump(Snapshot(Bookmark(1, 1, 0, 0, True, None, False, None), ()), _shared())
+    yield dump(Snapshot(Bookmark(1, 1, 0, 0, True, None, None, None), ()), _shared())
 
 
 def _snapshot_files() -> Iterator[bytes]:
     folder, snapshots, _ = _folder()
-    snapshots.keep(Snapshot(Bookmark(2, 1, 0, 0, True, None, False, None), ()))
+    snapshots.keep(Snapshot(Bookmark(2, 1, 0, 0, True, None, None, None), ()))
     written = (folder / "00000002.snapshot").read_bytes()
     (folder / "00000002.snapshot").unlink()
     yield written[:-1]

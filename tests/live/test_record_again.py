@@ -104,15 +104,22 @@ async def recorded(db: Path, listening: list[socket.socket]) -> AsyncIterator[No
         recording.__exit__(None, None, None)
 
 
-def test_nothing_new_changes_nothing(db: Path) -> None:
+def test_nothing_new_changes_nothing_but_that_nobody_looked_meanwhile(db: Path) -> None:
     listening = listen()
     with Recording(db, *options(listening)) as recording:
         chat(listening)
         assert recording.stop().code == 0
     before = kept(db)
+    stopped = time.time()
     with Recording(db, *options(listening)) as recording:
         assert recording.stop().code == 0
-    assert kept(db) == before
+    after = kept(db)
+    assert after.pop("losses") != before.pop("losses") == []
+    assert after == before
+    sql = "SELECT reason, epoch_ns(to_time) / 1e9, epoch_ns(from_time) / 1e9 FROM losses"
+    ((reason, until, since),) = rows(db, sql)
+    assert reason.startswith("the recording was stopped, and started again")
+    assert since < stopped < until
 
 
 def test_what_the_user_added_survives(db: Path) -> None:

@@ -260,7 +260,7 @@ def test_what_was_held_for_its_keys_comes_once_whenever_they_come(name: str, tmp
 
 # --- what is refused ---
 
-BOOKMARK = Bookmark(3, 1, 100, 5000, True, 7, False, None)
+BOOKMARK = Bookmark(3, 1, 100, 5000, True, 7, None, None)
 
 
 def keeper(folder: Path, journal: str = "j", said: list[str] | None = None, **changes: Any) -> Snapshots:

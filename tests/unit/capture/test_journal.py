@@ -54,7 +54,7 @@ def test_what_is_written_is_read(folder):
     assert reader.identity == writer.identity
     assert reader.kernel_drops == 3
     assert reader.losses == []
-    assert reader.ended
+    assert reader.ended_at is not None
     assert reader.bytes_read == reader.total_bytes
     (segment,) = folder.iterdir()
     assert stat.S_IMODE(segment.stat().st_mode) == 0o600
@@ -174,8 +174,34 @@ def test_runs_follow_one_another(folder):
     assert packets == make(30)
     assert identities == {reader.identity}
     assert reader.kernel_drops == 6  # 1 + 2 + 3
-    assert reader.losses == []
+    assert [loss.reason.partition(":")[0] for loss in reader.losses] == ["the recording was stopped, and started again"] * 2
     assert len(list(folder.iterdir())) == 3
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_what_lies_between_two_runs_was_not_captured(folder, closed):
+    now = time.time_ns()
+    packets = [(now + number, *packet[1:]) for number, packet in enumerate(make(3))]
+    writer = JournalWriter(folder, [("lo", 1)])
+    writer.write(packets)
+    if closed:
+        writer.close(now + 5)
+    else:
+        writer.abandon()
+    before = time.time_ns()
+    JournalWriter(folder, [("lo", 1)]).close()
+    reader = JournalReader(folder, follow=False)
+    read_all(reader)
+    (loss,) = reader.losses
+    assert loss.from_time == (now + 5 if closed else packets[-1][0])
+    assert before <= loss.to_time <= time.time_ns()
+    assert (loss.bytes, loss.messages) == (None, None)
+    later = JournalWriter(folder, [("lo", 1)])  # whose first packet had waited in the ring
+    later.write([(before + 1, *make(1)[0][1:])])
+    later.close()
+    reader = JournalReader(folder, follow=False)
+    read_all(reader)
+    assert reader.losses[-1].to_time == before + 1
 
 
 def test_following_waits_and_ends_when_told_after_reading_what_is_there(folder):
@@ -188,13 +214,13 @@ def test_following_waits_and_ends_when_told_after_reading_what_is_there(folder):
     writer = JournalWriter(folder, [("lo", 1)])
     writer.write(make(5))
     assert next(block for block in blocks if block) == make(5)
-    assert not reader.ended
+    assert reader.ended_at is None
     assert next(blocks) == []
     writer.write(make(5, 5))
     writer.close()
     done.append(True)
     assert [packet for found in blocks for packet in found] == make(5, 5)
-    assert reader.ended
+    assert reader.ended_at is not None
 
 
 CRASHING = """
@@ -212,7 +238,7 @@ def test_a_killed_run_is_complete_and_marked(folder):
     assert child.returncode == -signal.SIGKILL
     reader = JournalReader(folder, follow=False)
     assert [len(found) for found in reader.blocks()] == [1000]
-    assert not reader.ended
+    assert reader.ended_at is None
     writer = JournalWriter(folder, [("lo", 1)])
     writer.write(make(7))
     writer.close()

@@ -154,7 +154,7 @@ def test_the_journal_tells_it_and_packets_stay_as_they_are(tmp_path: Path, as_fi
     assert [owned.at for owned in reader.owners] == [5, 6, 7]
     assert reader.kernel_drops == 3
     if isinstance(reader, JournalReader):
-        assert reader.ended
+        assert reader.ended_at is not None
 
 
 def test_what_others_write_into_comments_is_not_gathered(tmp_path: Path) -> None:

@@ -81,6 +81,31 @@ def test_an_unreadable_connection_is_not_complete(db: Path) -> None:
     assert minutes(db) == {0: (0, 0, 0, False)}
 
 
+def test_what_cannot_be_read_yet_is_missing_until_that_is_settled(db: Path) -> None:
+    """TLS whose keys may still come has no row in `losses`: where they do not, it has one at its end."""
+    sealed: dict[str, Any] = {
+        "readable": False,
+        "unreadable_reason": "no key log line for this client random",
+        "protocol": "tls",
+    }
+    sealed |= {"venue": "okx", "client_bytes": 100}
+    stored(
+        db,
+        connection(1, **sealed, opened_at=T0 + MINUTE, closed_at=T0 + 2 * MINUTE),
+        connection(2, **(sealed | {"client_bytes": 0})),
+        connection(3, **sealed, closed_at=T0 + MINUTE),
+        torn(0, MINUTE, connection_id=3, reason="TLS"),
+    )
+    found = completeness(db)
+    assert not found.complete
+    assert [(one.connection_id, one.layer, one.reason) for one in found.missing if one.connection_id != 3] == [
+        (1, "tls", "no key log line for this client random")
+    ]
+    assert [one.reason for one in found.missing if one.connection_id == 3] == ["TLS"]
+    assert ("okx", T0, T0 + 2 * MINUTE) in [(window.venue, *window[3:]) for window in found.windows]
+    assert completeness(db, T0 + 3 * MINUTE).complete
+
+
 def test_a_span_asks_for_what_touches_it(db: Path) -> None:
     one = connection(1, venue="okx", account="a", host="ws.okx.com", closed_at=T0 + 4 * MINUTE)
     losses = [
