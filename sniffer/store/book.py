@@ -25,6 +25,8 @@ MAX_OPEN: Final = 50_000
 """Open orders at hand, some 1.5 kB each; in one-sided captures no order is ever seen to close. The one idle longest leaves."""
 MAX_CLOSED: Final = 20_000
 """Closed orders at hand."""
+MAX_AMBIGUOUS: Final = 10_000
+"""Request ids with several orders in flight; the one heard of longest ago is forgotten."""
 _SAME_REQUEST: Final = 1_000_000_000
 """Two sightings of a request with one id and at most 1 s (ns) between them are the same request, seen at two places."""
 _SAME_CLIENT_ID: Final = 64
@@ -64,6 +66,7 @@ class Book:
         self._by_client_id: dict[tuple[str, str], list[Order]] = {}  # by time of their first event
         self._by_request: dict[_Place, Order] = {}  # whose place requests await their responses
         self._awaited: dict[int, set[_Place]] = {}  # by order: one of these for each place where its request was seen
+        self._ambiguous: dict[_Place, int] = {}  # where requests of several orders were in flight: responses to come
 
     def __len__(self) -> int:
         return len(self._open) + len(self._closed)
@@ -164,7 +167,9 @@ class Book:
         if event.kind == "response" and event.action == "place" and event.request_id is not None:
             place = (event.connection_id, event.request_id, event.item)
             asked = self._by_request.get(place)
-            if asked is not None and asked.key in self and _answers(event, asked):
+            if place in self._ambiguous:
+                self._count_ambiguous(place, -1)
+            elif asked is not None and asked.key in self and _answers(event, asked):
                 self._answered(place, asked)
                 order = self._joined(order, asked) or asked
                 order.answered = True
@@ -236,11 +241,23 @@ class Book:
             order.answered = False
 
     def _await(self, place: _Place, order: Order) -> None:
-        """The response to the request at this place is to come; clients reuse request ids, and then it is the latest one's."""
-        if (other := self._by_request.get(place)) is not None:
+        """The response to the request at this place is to come. Where another's is, too, nobody knows whose the next one is."""
+        other = self._by_request.get(place)
+        if place in self._ambiguous:
+            self._count_ambiguous(place, 1)
+        elif other is not None and other is not order:
             self._answered(place, other)
-        self._by_request[place] = order
-        self._awaited.setdefault(order.key, set()).add(place)
+            self._count_ambiguous(place, 2)
+        else:
+            self._by_request[place] = order
+            self._awaited.setdefault(order.key, set()).add(place)
+
+    def _count_ambiguous(self, place: _Place, change: int) -> None:
+        count = self._ambiguous.pop(place, 0) + change
+        if count:
+            self._ambiguous[place] = count
+        if len(self._ambiguous) > MAX_AMBIGUOUS:
+            del self._ambiguous[next(iter(self._ambiguous))]
 
     def _answered(self, place: _Place, order: Order) -> None:
         del self._by_request[place]
@@ -252,9 +269,7 @@ class Book:
         if order.order_id is not None:
             self._by_order_id.setdefault((order.venue, order.order_id), []).append(order)
         if (place := _request_of(order)) is not None and not order.answered:
-            other = self._by_request.get(place)  # clients reuse request ids
-            if other is None or (other.requested_at or 0) <= (order.requested_at or 0):
-                self._await(place, order)
+            self._await(place, order)
         for name in (order.client_order_id, order.former_client_order_id):
             if name is not None:
                 self._index_by_client_id(order, name)

@@ -314,6 +314,29 @@ def test_an_answer_without_ids_may_be_seen_at_the_other_place() -> None:
     assert (order.status, order.client_order_id) == ("REJECTED", "c")
 
 
+def test_an_answer_that_may_be_to_either_of_two_requests_is_to_neither() -> None:
+    """Clients reuse request ids; whose refusal it is, nothing says until all answers under the id are here."""
+    refused = response(3, request_id="r0", status="REJECTED", reason="Insufficient balance.")
+    taken = response(4, client_order_id="d", request_id="r0", order_id="o9")
+    book = Book(1)
+    book.fold([PLACE, PLACE._replace(client_order_id="d", captured_at=T0 + MS), refused, taken], {})
+    found = {order.client_order_id: (order.order_id, order.status) for order in book.changed.values()}
+    assert found == {"c": (None, "PENDING_NEW"), "d": ("o9", "PENDING_NEW"), None: (None, "REJECTED")}
+    assert not book._ambiguous
+    third = PLACE._replace(client_order_id="e", captured_at=T0 + 5 * MS)
+    book.fold([third, refused._replace(captured_at=T0 + 6 * MS)], {})
+    assert {order.client_order_id: order.status for order in book.changed.values()}["e"] == "REJECTED"
+
+
+def test_ids_whose_answers_never_come_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sniffer.store.book.MAX_AMBIGUOUS", 3)
+    book = Book(1)
+    for number in range(10):
+        one = PLACE._replace(request_id=f"r{number}", client_order_id=f"a{number}")
+        book.fold([one, one._replace(client_order_id=f"b{number}")], {})
+    assert len(book._ambiguous) == 3
+
+
 def test_rejected_place() -> None:
     order = one(PLACE, response(1, client_order_id="c", request_id="r0", status="REJECTED", reason="Insufficient balance."))
     assert (order.status, order.is_open, order.reason, order.closed_at) == ("REJECTED", False, "Insufficient balance.", T0 + MS)
