@@ -128,9 +128,10 @@ def said(payload: bytes, call: str | None) -> set[str]:
     """All that a message says: keys, strings and numbers, numbers in their canonical form too."""
     text = payload.decode("utf-8", "replace")
     try:
-        told = words(json.loads(text, parse_float=str))
+        value = json.loads(text, parse_float=str)
     except (ValueError, RecursionError):
-        told = pairs(text)
+        value = None
+    told = words(value) if type(value) in (dict, list) else pairs(text)
     return told | (pairs(call.partition("?")[2]) | words(call.partition("?")[0].split("/")) if call else set())
 
 
