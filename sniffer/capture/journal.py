@@ -216,7 +216,7 @@ class JournalReader:
             if missing == head.given_up - self._given_up:
                 reason = f"the journal could not be written, and the capture process was killed: {missing} packets"
             self.losses.append(capture_loss(reason, size=size, from_time=self._time, to_time=began))
-        self._run, self._counted = head.run, True
-        self._packets = max(self._packets, head.packets)  # which steps back in no journal of ours
-        self._bytes = max(self._bytes, head.bytes)
+        if self._run:  # no journal of ours counts back
+            head = head._replace(packets=max(head.packets, self._packets), bytes=max(head.bytes, self._bytes))
+        self._run, self._packets, self._bytes, self._counted = head.run, head.packets, head.bytes, True
         self._given_up = head.given_up

@@ -131,7 +131,7 @@ def said(payload: bytes, call: str | None) -> set[str]:
         value = json.loads(text, parse_float=str)
     except (ValueError, RecursionError):
         value = None
-    told = words(value) if type(value) in (dict, list) else pairs(text)
+    told = words(value) | (pairs(text) if type(value) not in (dict, list) else set())  # a form may be a JSON text, too
     return told | (pairs(call.partition("?")[2]) | words(call.partition("?")[0].split("/")) if call else set())
 
 
