@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
 from sniffer.model import OrderEvent
-from sniffer.store.orders import FINAL, Order, absorb, apply, first_seen
+from sniffer.store.orders import FINAL, Order, absorb, apply, first_seen, is_refusal
 
 SETTLED: Final = 15_000_000_000
 """An order closed for 15 s (ns of capture time) leaves the book: sockets of one account differ by far less."""
@@ -150,7 +150,7 @@ class Book:
 
     def _begin(self, event: OrderEvent) -> Order | None:
         """A new order, if `event` proves that there is one: a cancel or amend that is only asked for, or refused, does not."""
-        if event.action in ("cancel", "amend") and (event.kind == "request" or event.status == "REJECTED"):
+        if event.action in ("cancel", "amend") and (event.kind == "request" or is_refusal(event)):
             return None
         if event.order_id is None and event.client_order_id is None and (event.action != "place" or event.request_id is None):
             return None
@@ -233,7 +233,8 @@ class Book:
             self._by_order_id.setdefault((order.venue, order.order_id), []).append(order)
         client_id = event.client_order_id
         if client_id is not None and client_id != order.client_order_id:
-            amended = event.kind == "update" and event.captured_at >= order.updated_at
+            says = event.kind == "update" or (event.action == "amend" and event.status is not None and not is_refusal(event))
+            amended = says and event.captured_at >= order.updated_at and client_id != order.former_client_order_id
             if order.client_order_id is None or amended:
                 self._rename(order, client_id)
         if event.kind == "request" and event.action == "place" and event.request_id is not None:

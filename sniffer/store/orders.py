@@ -12,6 +12,8 @@ The rules:
   venue answers; the price of an amend request counts when the venue confirms it. A rejected cancel restores the status it
   found; a rejected amend changes nothing; a rejected place is REJECTED, unless the venue has taken the order already.
   Venues whose refusals say nothing of the order itself answer with a reason and no status.
+- `status_raw` and `reason` go with a status: the venue's word for it, and why the order ended so.
+- A conditional order of which the venue says a word that is none of these has triggered, or failed to: its status is not known.
 """
 
 from __future__ import annotations
@@ -32,12 +34,10 @@ _STATED: Final = (
     "side",
     "order_type",
     "time_in_force",
-    "status_raw",
     "price",
     "stop_price",
     "quantity",
     "quantity_unit",
-    "reason",
 )
 """Fields that a newer event replaces, and any event fills."""
 _stated = attrgetter(*_STATED)
@@ -131,7 +131,7 @@ def _apply_request(order: Order, event: OrderEvent, late: bool) -> None:
 def _apply_answer(order: Order, event: OrderEvent) -> None:
     status = event.status
     if event.kind == "response" and event.action in ("cancel", "amend"):
-        if status == "REJECTED" or (status is None and event.reason is not None):
+        if is_refusal(event):
             if event.action == "cancel" and order.status == "PENDING_CANCEL" and order.resume_status is not None:
                 order.status, order.resume_status = order.resume_status, None
             return
@@ -160,6 +160,11 @@ def _apply_answer(order: Order, event: OrderEvent) -> None:
             order.status = "PENDING_NEW"
 
 
+def is_refusal(event: OrderEvent) -> bool:
+    """Whether the answer to a cancel or amend request says that it was refused, or that nobody knows."""
+    return event.status == "REJECTED" or (event.status is None and event.reason is not None)
+
+
 def _is_receipt(event: OrderEvent) -> bool:
     """Whether it is an answer without a status and without terms, those aside that it repeats from a place request."""
     terms = (event.price, event.stop_price, event.quantity)
@@ -170,9 +175,7 @@ def _take_state(order: Order, event: OrderEvent) -> None:
     order.side = event.side or order.side
     order.order_type = event.order_type or order.order_type
     order.time_in_force = event.time_in_force or order.time_in_force
-    order.status_raw = event.status_raw or order.status_raw
     order.quantity_unit = event.quantity_unit or order.quantity_unit
-    order.reason = event.reason or order.reason
     if event.price is not None:
         order.price = event.price
     if event.stop_price is not None:
@@ -180,12 +183,17 @@ def _take_state(order: Order, event: OrderEvent) -> None:
     if event.quantity is not None:
         order.quantity = event.quantity
     status = event.status
+    if (status, event.status_raw) != (None, None):
+        order.status_raw = event.status_raw
     order.state_time = event.exchange_time if event.exchange_time is not None else order.state_time
     order.state_at = event.captured_at
     order.state_position = event.position
     if status is None:
+        if order.status == "PENDING_TRIGGER" and event.kind == "update" and event.status_raw is not None:
+            order.status = None
         return
     if status in FINAL:
+        order.reason = event.reason or (order.reason if order.status == status else None)
         order.status, order.resume_status = status, None
         if order.closed_at is None:
             order.closed_at = event.captured_at
@@ -214,13 +222,15 @@ def _acknowledge(order: Order, event: OrderEvent) -> None:
 def _is_newer(order: Order, event: OrderEvent) -> bool:
     if order.state_at is None:
         return True
+    known = progress(order.resume_status or order.status)
+    said = known if event.status is None else progress(event.status)
     if event.exchange_time is not None and order.state_time is not None:
         if event.exchange_time != order.state_time:
             return event.exchange_time > order.state_time
-        known = progress(order.resume_status or order.status)
-        said = known if event.status is None else progress(event.status)
         if said != known:
             return said > known
+    elif event.kind == "response" and event.exchange_time is None and said < known:  # it may have been long on its way
+        return False
     return (event.captured_at, event.position) >= (order.state_at, order.state_position)
 
 
@@ -233,6 +243,10 @@ def _fill_nulls(order: Order, source: OrderEvent | Order) -> None:
     for name, value in zip(_STATED, _stated(source), strict=True):
         if value is not None and getattr(order, name) is None:
             setattr(order, name, value)
+    if order.status == source.status:
+        order.status_raw = order.status_raw or source.status_raw
+        if order.status in FINAL:
+            order.reason = order.reason or source.reason
 
 
 def absorb(order: Order, request: Order) -> None:

@@ -161,9 +161,64 @@ def test_nulls_never_erase_and_stale_events_fill_them() -> None:
     order = one(
         ACK, update(5, "NEW", "0", side=None), update(2, "NEW", "0", side="sell", reason="late", captured_at=T0 + 9 * MS)
     )
-    assert (order.side, order.reason) == ("sell", "late")
+    assert (order.side, order.reason) == ("sell", None)  # a reason is of an end
     order = one(PLACE, ACK, update(3, "CANCELED", price=None, quantity=None))
     assert (order.price, order.quantity, order.side) == (D("10.5"), D(2), "buy")
+
+
+def test_reason_and_raw_status_go_with_the_status() -> None:
+    refused = update(5, "NEW", reason="Order amendment failed", status_raw="live")
+    assert (one(PLACE, ACK, refused).reason, one(PLACE, ACK, refused).status_raw) == (None, "live")
+    filled = update(9, "FILLED", "2")
+    order = one(PLACE, ACK, refused, filled)
+    assert (order.status, order.status_raw, order.reason) == ("FILLED", None, None)
+    unknown = response(2, request_id="r0", client_order_id="c", reason="Timeout", status_raw="-1007")
+    assert one(PLACE, unknown, filled).reason is None
+    late = update(2, "PENDING_NEW", status_raw="received", captured_at=T0 + 12 * MS)
+    assert one(PLACE, ACK, filled, late).status_raw is None
+    ended = update(6, "CANCELED", reason="by user", status_raw="canceled")
+    again = update(6, "CANCELED", captured_at=T0 + 12 * MS)
+    for events in ((ended, again), (again, ended)):
+        order = one(PLACE, ACK, *events)
+        assert (order.status, order.status_raw, order.reason) == ("CANCELED", "canceled", "by user")
+    order = one(PLACE, ACK, ended, update(7, "FILLED", "2"))  # the cancel came too late, as the venue says
+    assert (order.status, order.reason) == ("FILLED", None)
+
+
+def test_an_answer_without_a_time_takes_no_state_back() -> None:
+    """Its push may have come before it, and others since."""
+    partly = update(4, "PARTIALLY_FILLED", "1")
+    resting = response(5, request_id="r0", order_id="7", status="NEW", status_raw="resting")
+    assert one(PLACE, partly, resting).status == "PARTIALLY_FILLED"
+    assert one(PLACE, resting).status == "NEW"
+
+
+def test_a_refusal_tells_of_no_order() -> None:
+    for status, reason in (("REJECTED", None), (None, "Unknown order sent.")):
+        refused = response(3, "cancel", request_id="r0", order_id="999", status=status, reason=reason)
+        book = Book(1)
+        book.fold([request(0, "cancel", order_id="999"), refused], {})
+        assert not book.changed
+
+
+def test_the_answer_to_an_amendment_names_the_order_anew() -> None:
+    amend = request(5, "amend", order_id="7", quantity=D(1))
+    answer = response(7, "amend", request_id="r5", order_id="7", client_order_id="n2", status="NEW", quantity=D(1))
+    order = one(PLACE, ACK, amend, answer)
+    assert (order.client_order_id, order.former_client_order_id) == ("n2", "c")
+    assert one(PLACE, ACK, amend, answer._replace(client_order_id="c")).client_order_id == "c"
+    assert one(PLACE, ACK, amend, answer._replace(status="REJECTED", reason="no")).client_order_id == "c"
+    late = update(8, "NEW", client_order_id="n2"), answer._replace(client_order_id="c", captured_at=T0 + 9 * MS)
+    assert one(PLACE, ACK, amend, *late).client_order_id == "n2"
+
+
+def test_a_conditional_order_that_has_triggered_is_not_known_to_be_open() -> None:
+    waits, gone = update(1, "PENDING_TRIGGER", status_raw="live"), update(9, None, status_raw="effective")
+    order = one(waits, gone)
+    assert (order.status, order.is_open, order.status_raw) == (None, None, "effective")
+    assert one(waits, gone, update(12, "CANCELED")).status == "CANCELED"
+    assert one(waits, update(9, None)).status == "PENDING_TRIGGER"
+    assert one(update(1, "NEW"), gone).status == "NEW"
 
 
 CANCEL = request(5, "cancel", order_id="7", client_order_id="c", status="PENDING_CANCEL", price=D(1), side="sell")
