@@ -89,6 +89,8 @@ class Book:
                 continue
             self._identify(order, event)
             apply(order, event)
+            if event.kind == "response" and event.action == "place":
+                order.answered = True
             order.strategy = strategies.get(order.connection_id) or order.strategy
             self._open.pop(order.key, None)
             if order.status not in FINAL:
@@ -172,7 +174,6 @@ class Book:
             elif asked is not None and asked.key in self and _answers(event, asked):
                 self._answered(place, asked)
                 order = self._joined(order, asked) or asked
-                order.answered = True
         if event.client_order_id is not None and (order is None or order.client_order_id is None):
             order = self._joined(order, self._by_client(event))
         return order
@@ -214,6 +215,7 @@ class Book:
                 order.closed_at is not None
                 and at > order.closed_at
                 and (places or (begins(event) and not _is_late(event, order)))
+                and not (event.kind == "response" and order.requested_at is not None and not order.answered)  # its own, at last
             )
         else:
             seen_twice = order.requested_at is None or (

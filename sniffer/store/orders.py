@@ -152,6 +152,8 @@ def _apply_answer(order: Order, event: OrderEvent) -> None:
         order.filled_quantity = filled
     if event.average_price is not None and (more or takes or order.average_price is None):
         order.average_price = event.average_price
+    elif more and known:
+        order.average_price = None  # that was of less
     if takes and not _is_receipt(event):
         _take_state(order, event)
     else:

@@ -193,6 +193,26 @@ def test_an_answer_without_a_time_takes_no_state_back() -> None:
     assert one(PLACE, resting).status == "NEW"
 
 
+def test_an_average_price_is_of_all_that_is_filled() -> None:
+    one_of_two = update(4, "PARTIALLY_FILLED", "1", average_price=D(100))
+    assert one(PLACE, ACK, one_of_two).average_price == D(100)
+    assert one(PLACE, ACK, one_of_two, update(6, "FILLED", "2")).average_price is None
+    assert one(
+        PLACE, ACK, one_of_two, update(6, "FILLED", "2"), update(7, "FILLED", "2", average_price=D(99))
+    ).average_price == D(99)
+    assert one(PLACE, ACK, one_of_two, update(5, "PARTIALLY_FILLED", "1")).average_price == D(100)
+
+
+def test_an_answer_that_comes_behind_the_end_of_its_order_begins_no_other() -> None:
+    """REST answers name a client id and no request."""
+    gone, answer = update(3, "CANCELED", client_order_id="c"), response(6, client_order_id="c", status="NEW")
+    order = one(PLACE, gone, answer)
+    assert (order.status, order.order_id) == ("CANCELED", "7")
+    book = Book(1)
+    book.fold([PLACE, gone, answer, answer._replace(captured_at=T0 + 9 * MS)], {})
+    assert [order.status for order in book.changed.values()] == ["CANCELED", "NEW"]  # whose second request was not seen
+
+
 def test_a_refusal_tells_of_no_order() -> None:
     for status, reason in (("REJECTED", None), (None, "Unknown order sent.")):
         refused = response(3, "cancel", request_id="r0", order_id="999", status=status, reason=reason)
