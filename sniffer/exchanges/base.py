@@ -91,6 +91,10 @@ class Pending(Generic[V]):
         count, _ = self._waiting.get(request_id, (0, None))
         self._waiting[request_id] = (count + 1, None if count else request)
 
+    def peek(self, request_id: Hashable) -> V | None:
+        """As `take`, of what is not the last answer."""
+        return self._waiting.get(request_id, (0, None))[1]
+
     def take(self, request_id: Hashable) -> V | None:
         """The request that this id answers; None if there is none, or may be more than one."""
         count, request = self._waiting.pop(request_id, (0, None))

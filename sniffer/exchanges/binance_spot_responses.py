@@ -11,10 +11,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sniffer.exchanges.base import AMEND, CANCEL, PLACE, RESPONSE, Decoded, Rows
-from sniffer.exchanges.binance_spot_requests import ACTIONS, SIDES, STATUSES, Request, quantity, terms
+from sniffer.exchanges.binance_spot_requests import ACTIONS, ORDER_TYPES, SIDES, STATUSES, Request, quantity, terms
 from sniffer.exchanges.fields import amount, mapped, number, optional_amount, optional_objects, optional_text, text, time, whole
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MICROSECONDS, MILLISECONDS, Broken
+from sniffer.model import OrderEvent
 
 NO_ID: Final = -1
 """Trade id of an execution that is no trade."""
@@ -57,13 +58,26 @@ class Answer:
         elif type(result) is not dict:
             return
         elif "orderReports" in result:
-            self.told(result["orderReports"], action)
+            self._list(result["orderReports"], action)
         elif "amendedOrder" in result:
             self._part({"transactTime": result.get("transactTime")}, result["amendedOrder"], AMEND)
         elif "cancelResult" in result or "newOrderResult" in result:
             self._cancel_replace(result)
         elif "orderId" in result and ("clientOrderId" in result or "isBuyer" in result):
             self._part({}, result, action)
+
+    def _list(self, reports: Any, action: str | None) -> None:
+        """Reads the orders of a list as they were asked for: the venue has an order of its own, the stop of an OCO first."""
+        if type(reports) is list and action == PLACE:
+            reports = list(reports)
+            for leg in self._request.orders if self._request else ():
+                report = next((report for report in reports if _may_be(report, leg)), None)
+                if report is None:
+                    self._rows.skip()
+                else:
+                    reports.remove(report)
+                    self.told(report, action)
+        self.told(reports, action)
 
     def refused(self, error: Any, status: int, action: str | None = None) -> None:
         """Reads a refusal of the whole request, or of its part `action`. `status` is the HTTP-like one."""
@@ -80,7 +94,7 @@ class Answer:
             told = ACTIONS.get(self._request.method)
         self._refuse(told, action, str(code), optional_text(error, "msg") or str(code), unknown)
 
-    def _refuse(self, told: str | None, part: str | None, raw: str, reason: str | None, unknown: bool = False) -> None:
+    def _refuse(self, told: str | None, part: str | None, raw: str, reason: str, unknown: bool = False) -> None:
         """Adds a refusal: `told` is the action that is known from the answer, `part` the one that it is limited to."""
         asked = [order for order in self._request.orders if part in (None, order.action)] if self._request else []
         said: dict[str, Any] = {"request_id": self._request_id, "status_raw": raw, "reason": reason}
@@ -106,8 +120,8 @@ class Answer:
                 self._part({}, result.get(key), half)
             elif outcome == "FAILURE":
                 self.refused(result.get(key), status if status < 500 else 400, half)
-            elif outcome == "NOT_ATTEMPTED":
-                self._refuse(half, half, outcome, None)
+            elif outcome == "NOT_ATTEMPTED":  # without a reason it would stand for a cancellation that was taken
+                self._refuse(half, half, outcome, outcome)
             else:
                 raise Broken(f"field {result_key}: an unknown word")
 
@@ -220,3 +234,13 @@ class Answer:
         if row.get(key) is None:
             return None
         return time(row, key, self._unit or told_unit(row, "transactTime", "workingTime", "time", "updateTime"))
+
+
+def _may_be(report: Any, leg: OrderEvent) -> bool:
+    """Whether a report can be that of an order that was asked for: by client id, type and side, where both say them."""
+    if type(report) is not dict:
+        return False
+    words = [word if type(word := report.get(key)) is str else "" for key in ("clientOrderId", "type", "side")]
+    said = (words[0], ORDER_TYPES.get(words[1]), SIDES.get(words[2]))
+    asked = (leg.client_order_id, leg.order_type, leg.side)
+    return all(not one or other is None or one == other for one, other in zip(said, asked, strict=True))

@@ -174,7 +174,7 @@ class BitfinexDecoder(VenueDecoder):
         code, reason = document[1:3] if len(document) > 2 else (None, None)
         if type(code) is not int or type(reason) is not str:
             raise Broken("an error without a code and a text")
-        said: dict[str, Any] = {"status_raw": str(code), "reason": reason or None}
+        said: dict[str, Any] = {"status_raw": str(code), "reason": reason or str(code)}
         for order in call.orders:
             if order.action == PLACE:
                 rows.rejoined(order, status="REJECTED", **said)

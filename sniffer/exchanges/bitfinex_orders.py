@@ -50,6 +50,7 @@ STATUSES: Final = {
     "RSN_PAUSE": "REJECTED",
 }
 """By the words that a status begins with: `EXECUTED @ 107.6(-0.2)`, `CANCELED was: PARTIALLY FILLED @ ...`."""
+OPEN: Final = frozenset(("NEW", "PARTIALLY_FILLED"))
 NO_REASON: Final = frozenset(("ACTIVE", "PARTIALLY FILLED", "EXECUTED", "CANCELED"))
 TYPES: Final = {
     "LIMIT": ("limit", None),
@@ -120,6 +121,9 @@ def add_order(rows: Rows, array: Any, kind: str = UPDATE, action: str | None = N
     filled = total(original.copy_abs(), left.copy_abs().copy_negate())
     if filled.is_signed() or (left and left.is_signed() != original.is_signed()):
         raise Broken("field AMOUNT: more is left than was asked for")
+    status = STATUSES.get(words)
+    if action == CANCEL and status in OPEN:
+        status = None  # "submitted for cancellation": the order is shown as it was before
     return rows.order(
         kind,
         action=action,
@@ -127,7 +131,7 @@ def add_order(rows: Rows, array: Any, kind: str = UPDATE, action: str | None = N
         symbol=text(row, "SYMBOL"),
         order_id=str(whole(row, "ID")),
         client_order_id=identity(row, "CID"),
-        status=STATUSES.get(words),
+        status=status,
         status_raw=raw,
         filled_quantity=filled,
         average_price=optional_amount(row, "PRICE_AVG"),
@@ -215,7 +219,8 @@ class Notices:
         asked = self._asked(action, said.get("order_id"), said.get("client_order_id"))
         said["exchange_time"] = notice_time(row)
         if not succeeded:
-            said |= {"status_raw": text(row, "STATUS"), "reason": optional_text(row, "TEXT")}
+            raw = text(row, "STATUS")
+            said |= {"status_raw": raw, "reason": optional_text(row, "TEXT") or raw}  # without one it would count as taken
             if action == PLACE:
                 said["status"] = "REJECTED"
             elif asked is not None:  # what the request wanted to change has not changed

@@ -46,6 +46,8 @@ APPROVAL: Final = 1
 OPEN: Final = 2
 FINISHED: Final = 4
 """Of futures orders: status_approval, status_check, status_finish."""
+UNSAID: Final = "-"
+"""What stands for the trigger of an order that has none."""
 LEGACY_TYPES: Final = {"0": None, "1": "post_only", "2": "fok", "3": "ioc"}
 TERMS: Final = {
     "limit": ("limit", None),
@@ -204,7 +206,7 @@ def futures_order(rows: Rows, kind: str, row: Row) -> str | None:
         status=_futures_status(row, state, size, filled),
         status_raw=str(state),
         price=optional_amount(row, "executive_price" if "executive_price" in row else "price"),
-        stop_price=optional_amount(row, "trigger_price"),
+        stop_price=optional_amount(row, "trigger_price") if row.get("trigger_price") != UNSAID else None,
         quantity=size,
         quantity_unit="contract",
         filled_quantity=filled,
@@ -240,7 +242,7 @@ def _futures_status(row: Row, state: int, size: Decimal, filled: Decimal | None)
     """An order that has finished was filled, or canceled with what is left; a plan order that is open waits for its trigger."""
     if state == APPROVAL:
         return "PENDING_NEW"
-    if state == OPEN and filled is None and "trigger_price" in row:
+    if state == OPEN and filled is None and row.get("trigger_price", UNSAID) != UNSAID:
         return "PENDING_TRIGGER"
     if state == OPEN:
         return "PARTIALLY_FILLED" if filled else "NEW"

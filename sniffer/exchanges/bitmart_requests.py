@@ -147,7 +147,7 @@ def _results(data: Any) -> list[Any]:
         return [{"order_id": one} for one in ids]
     if type(done := data.get("successIds")) is list:
         gone = failed if type(failed := data.get("failIds")) is list else []
-        return [{"order_id": one} for one in done] + [{"order_id": one, "failed": True} for one in gone]
+        return [{"id": one} for one in done] + [{"id": one, "failed": True} for one in gone]
     return [data]
 
 
@@ -155,9 +155,11 @@ def _answer_one(rows: Rows, op: str, asked: tuple[OrderEvent | None, ...], index
     data = item.get("data")
     code = identity(item, "code")
     row = data if type(data) is dict else item
-    order_id = identity(row, "order_id" if "order_id" in row else "orderId")
+    order_id = identity(row, next((key for key in ("order_id", "orderId") if key in row), "id"))
     client_order_id = identity(row, "client_order_id" if "client_order_id" in row else "clientOrderId")
     order = _asked(asked, index, results, order_id, client_order_id)
+    if order is None and "id" in item:  # the order's or the client's: the request would say
+        raise Broken("an answer that lists ids, to a request that was not seen")
     refused = item.get("failed") is True or row.get("result") is False or code not in (None, "0", str(DONE))
     reason = item.get("msg") or item.get("message") or ("in failIds" if "failed" in item else "result false")
     said = _verdict(op, code, reason, False) if refused else {}
@@ -187,7 +189,7 @@ def _asked(
 
 
 def _verdict(op: str, code: str | None, message: Any, failed: bool) -> Row:
-    reason = message if type(message) is str and message else None
+    reason = message if type(message) is str and message else code  # a refusal without a reason would count as taken
     return {"status": "REJECTED" if op == PLACE and not failed else None, "status_raw": code, "reason": reason}
 
 

@@ -267,7 +267,9 @@ def _objects(value: Any) -> list[Row]:
 
 def _refuse(rows: Rows, request: Request, error: Row, status: int) -> None:
     """Adds the refusal of a whole call to each order that it named."""
-    said: dict[str, Any] = {"status_raw": optional_text(error, "name"), "reason": optional_text(error, "message")}
+    name = optional_text(error, "name")
+    reason = optional_text(error, "message") or name or "error"  # a refusal without a reason would count as taken
+    said: dict[str, Any] = {"status_raw": name, "reason": reason}
     for order in request.orders:
         rows.refused(order, status >= 500, **said)
     if not request.orders:

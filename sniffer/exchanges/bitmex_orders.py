@@ -44,8 +44,8 @@ LIQUIDITY: Final = {
 }  # fmt: skip
 
 FILL: Final = "Trade"
-REFUSED_CHANGES: Final = frozenset(("CancelReject", "AmendReject"))
-"""What was rejected is the request: the order, if there is one, is as it was."""
+REFUSED_CHANGES: Final = {"CancelReject": CANCEL, "AmendReject": AMEND}
+"""What was rejected is the request, which it answers: the order, if there is one, is as it was."""
 NO_ORDERS: Final = frozenset(("Funding", "Settlement", "Insurance", "Rebalance"))
 """Payments of positions, in the execution table."""
 STATES: Final = frozenset(
@@ -87,7 +87,7 @@ def _state(row: Row, refused: bool) -> dict[str, Any]:
     status = None if raw is None or (refused and raw == "Rejected") else STATUSES.get(raw)
     reason = optional_text(row, "ordRejReason")
     if reason is None and raw in ("Canceled", "Rejected", "Expired"):
-        reason = optional_text(row, "text")
+        reason = optional_text(row, "text") or (raw if refused else None)  # a refusal without a reason would be none
     return {
         "exchange_time": optional_rfc3339(row, "timestamp"),
         "status": status,
@@ -121,8 +121,10 @@ def add_execution(rows: Rows, row: Row, kind: str = UPDATE) -> None:
     execution = text(row, "execType")
     if execution == FILL:
         _add_fill(rows, row)
-    elif execution in REFUSED_CHANGES or execution in STATES:
-        add_order(rows, kind, None, row, refused=execution in REFUSED_CHANGES)
+    elif execution in REFUSED_CHANGES:
+        add_order(rows, RESPONSE, REFUSED_CHANGES[execution], row, refused=True)
+    elif execution in STATES:
+        add_order(rows, kind, None, row)
     elif execution not in NO_ORDERS:
         raise Broken("field execType: an unknown word, so a fill may be missing")
 

@@ -53,8 +53,12 @@ CONFIGURATIONS: Final = {
 }
 """What the name of an order configuration begins with; it ends with the time in force."""
 UNKNOWN: Final = "UNKNOWN_"
-"""How words begin that say nothing."""
-NO_REASONS: Final = (UNKNOWN, "REJECT_REASON_UNSPECIFIED")
+"""How words begin that say nothing. Of reasons, only UNKNOWN_FAILURE_REASON and its kin do: UNKNOWN_CANCEL_ORDER says why."""
+NO_REASON: Final = "REJECT_REASON_UNSPECIFIED"
+REASONS: Final = (
+    "error", "edit_failure_reason", "failure_reason", "preview_failure_reason", "new_order_failure_reason",
+)  # fmt: skip
+"""Where answers say in a word why they refuse."""
 LIQUIDITY: Final = {"MAKER": "maker", "TAKER": "taker"}
 
 
@@ -112,7 +116,7 @@ def reason_of(row: Row, *keys: str) -> str | None:
     """The first of these texts that says anything."""
     for key in keys:
         word = optional_text(row, key)
-        if word is not None and not word.startswith(NO_REASONS):
+        if word is not None and word != NO_REASON and not (word.startswith(UNKNOWN) and word.endswith("_REASON")):
             return word
     return None
 
@@ -261,10 +265,11 @@ def _accept(rows: Rows, asked: OrderEvent | None, action: str, body: Row) -> Non
 
 
 def _refuse(rows: Rows, asked: OrderEvent | None, action: str, told: Row, said: dict[str, Any], failed: bool = False) -> None:
-    raw = reason_of(
-        told, "error", "edit_failure_reason", "failure_reason", "preview_failure_reason", "new_order_failure_reason"
-    )
-    said |= {"status_raw": raw, "reason": reason_of(told, "error_details", "message", "preview_failure_reason") or raw}
+    raw = reason_of(told, *REASONS)
+    reason = reason_of(told, "error_details", "message", "preview_failure_reason") or raw
+    if reason is None and action != PLACE:  # a refused change without a reason would be one that was taken
+        reason = next((word for key in REASONS if (word := optional_text(told, key)) is not None), "success false")
+    said |= {"status_raw": raw, "reason": reason}
     if action == PLACE:
         said["status"] = None if failed else "REJECTED"
     if asked is None:

@@ -115,7 +115,7 @@ class CoinbaseExchangeDecoder(VenueDecoder):
         return decoded
 
     def _call_answer(self, message: Message, head: HttpHead) -> Decoded | None:
-        call = self._calls.take(head) or Call(head.method or "", head.target or "", (), self.account)
+        call = self._calls.take(head) or self._unseen(message, head)
         path, name = _split(call.path)
         if path == FILLS and call.method == "GET" and not name:
             return self._queried(message, call, fill)
@@ -136,6 +136,14 @@ class CoinbaseExchangeDecoder(VenueDecoder):
         else:
             raise Broken("an answer that is no object")
         return rows.decoded(RESPONSE) if rows.orders else None
+
+    def _unseen(self, message: Message, head: HttpHead) -> Call:
+        """A call that was not seen, as far as its target tells it: a cancel's names the order."""
+        rows = Rows(message, NAME, self.account)
+        path, name = _split(head.target)
+        if path == ORDERS and head.method == "DELETE" and name:
+            ask_cancel(rows, name, _product(head.target))
+        return Call(head.method or "", head.target or "", rows.to_join(), self.account)
 
     @staticmethod
     def _queried(message: Message, call: Call, read: Callable[[Rows, Row], None]) -> Decoded | None:

@@ -6,6 +6,7 @@ https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/orders (create
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from sniffer.exchanges.base import CANCEL, PLACE, REQUEST, RESPONSE, UPDATE, Rows
@@ -23,7 +24,7 @@ from sniffer.exchanges.fields import (
 )
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.lastknown import LastKnown
-from sniffer.exchanges.numbers import SECONDS, Broken
+from sniffer.exchanges.numbers import SECONDS, Broken, difference
 from sniffer.model import OrderEvent
 
 SIDES: Final = {"buy": "buy", "sell": "sell"}
@@ -82,17 +83,34 @@ def event(rows: Rows, row: Row, known: LastKnown) -> None:
             said["price"] = optional_amount(row, "new_price")
     at = time(row, "timestamp", SECONDS) if kind == "activate" and "time" not in row else rfc3339(row, "time")
     reason = optional_text(row, "cancel_reason") if kind == "done" else None
+    columns = known.completed(order_id, said)
     rows.order(
         UPDATE,
         order_id=order_id,
         exchange_time=at,
         status=STATUSES.get(raw),
         status_raw=raw,
+        filled_quantity=_filled(row, raw, columns),
         reason=reason,
-        **known.completed(order_id, said),
+        **columns,
     )
     if kind == "done":
         known.forget(order_id)
+
+
+def _filled(row: Row, raw: str, columns: dict[str, Any]) -> Decimal | None:
+    """What is filled of an order whose size is known: all, or what is not left; market orders do not say what is.
+
+    Of an open order, that nothing is says nothing of later: matches follow without their sum.
+    """
+    quantity: Decimal | None = columns.get("quantity")
+    if raw not in ("open", "filled", "canceled") or quantity is None or columns.get("quantity_unit") != "base":
+        return None
+    left = Decimal() if raw == "filled" else optional_amount(row, "remaining_size")
+    if left is None or left > quantity or (raw == "canceled" and not left):
+        return None
+    filled = difference(quantity, left)
+    return filled if filled or raw != "open" else None
 
 
 def _match(rows: Rows, row: Row, known: LastKnown) -> None:
@@ -184,6 +202,9 @@ def told(rows: Rows, row: Row, action: str | None) -> None:
     """Adds an order as an answer shows it."""
     raw = text(row, "status")
     done = optional_text(row, "done_reason") if raw == "done" else None
+    filled = optional_amount(row, "filled_size")
+    if action == PLACE and row.get("type") == "market":
+        filled = filled or None  # nothing yet, and events do not tell the sum: see `_filled`
     rows.order(
         RESPONSE,
         action=action,
@@ -194,7 +215,7 @@ def told(rows: Rows, row: Row, action: str | None) -> None:
         side=mapped(row, "side", SIDES),
         status=REST_STATUSES.get(done or raw),
         status_raw=raw,
-        filled_quantity=optional_amount(row, "filled_size"),
+        filled_quantity=filled,
         reason=optional_text(row, "reject_reason") or (None if done in REST_STATUSES else done),
         **_terms(row),
     )

@@ -169,7 +169,7 @@ class DeribitDecoder(VenueDecoder):
         else:
             told.tell(result, action)
             if action is not None and told.decoded() is None:
-                told.counted()
+                told.counted(result)
         decoded = told.decoded()
         if decoded is None and action is not None and not _is_empty(result):
             raise Broken("an answer to an order request that names no order")

@@ -96,7 +96,8 @@ class Told:
         if type(error) is not dict:
             raise Broken("field error: no object")
         code = whole(error, "code")
-        said: dict[str, Any] = {"status_raw": str(code), "reason": optional_text(error, "message")}
+        reason = optional_text(error, "message") or str(code)  # a refusal without a reason would count as taken
+        said: dict[str, Any] = {"status_raw": str(code), "reason": reason}
         if self._request is None:
             if code not in REFUSED_TERMS | NO_SUCH_ORDER:
                 raise Broken(f"a refusal ({code}) of a request that was not seen")
@@ -113,11 +114,11 @@ class Told:
         for asked in self._request.orders:
             self._rows.refused(asked, unknown, **said)
 
-    def counted(self) -> None:
-        """An answer that says how many orders were cancelled, and not which: what was asked is confirmed."""
+    def counted(self, result: Any) -> None:
+        """An answer that says how many orders were cancelled, and not which: what was asked is confirmed, unless none was."""
         for asked in self._request.orders if self._request is not None else ():
             if asked.action == CANCEL:
-                self._rows.rejoined(asked)
+                self._rows.rejoined(asked, reason=None if result else "no order was cancelled")
 
     def _part(self, read: Callable[..., None], *arguments: Any) -> bool:
         """One order or one trade: all of its row, or a problem. Returns whether it could be read."""

@@ -162,8 +162,9 @@ class GateDecoder(VenueDecoder):
         if op == "login" or (type(result) is dict and "api_key" in result and "req_param" not in result):
             return Decoded(LOGIN, [], [])
         if document.get("ack") is True:  # the answer follows
-            rows = Rows(message, NAME, self.account)
-            if op in ACTIONS:
+            request = self._pending.peek(request_id)
+            rows = Rows(message, NAME, request.account if request else self.account)
+            if request is not None and op in ACTIONS:  # who has not seen the request cannot tell whether the order has ended
                 gate_requests.acknowledged(rows, market, op, result, request_id)
             return rows.decoded(RESPONSE) if rows.orders else Decoded(OTHER, [], [])
         request = self._pending.take(request_id)

@@ -6,16 +6,19 @@ Trade Interface, and Orders and Algo Orders of version 5).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sniffer.exchanges import htx_v5
 from sniffer.exchanges.base import CANCEL, PLACE, RESPONSE, Rows
 from sniffer.exchanges.fields import identity, optional_objects, optional_text, whole
 from sniffer.exchanges.htx_orders import Told
-from sniffer.exchanges.htx_requests import Call, Request
+from sniffer.exchanges.htx_requests import CANCEL_REFUSALS, CANCEL_STATES, Call, Request
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
+
+_REFUSED: Final = "rejected"
+"""The reason of a refusal that gives none: without one it would count as taken."""
 
 
 class Answer(Told):
@@ -25,13 +28,14 @@ class Answer(Told):
         """`failed`: the server did (HTTP status 5xx), so what became of the orders is unknown."""
         super().__init__(rows, RESPONSE, request_id)
         self._request = request
+        self._kind = request.call.kind if request is not None and request.call is not None else ""
         self._failed = failed
         self._skipped = 0
 
     def answered(self, document: Row) -> None:
         """Reads the answer to a call: {"status": "ok", "data"} or {"code": 200, "data"}, or a refusal."""
         request = self._request
-        kind = request.call.kind if request is not None and request.call is not None else None
+        kind = self._kind
         data = document.get("data")
         if document.get("status") not in (None, "ok") or document.get("code") not in (None, 200):
             self._refused(document)
@@ -47,7 +51,10 @@ class Answer(Told):
             self._placed_contracts(data)
         elif kind in ("cancel-many", "cancel-algo", "contract-cancel", "contract-cancel-all"):
             self._cancelled_several(data)
-        else:  # of one order, or of all: what was asked is confirmed
+        elif kind == "cancel" and request is not None:
+            for order in request.orders:
+                self._cancelled_one(order, data)
+        else:  # of all: what was asked is confirmed
             self._confirm(() if request is None else request.orders)
 
     def _confirm(self, orders: tuple[OrderEvent, ...]) -> None:
@@ -65,12 +72,13 @@ class Answer(Told):
         if not request.orders and request.call.action is not None:
             status = "REJECTED" if request.call.action == PLACE and not self._failed else None
             self.rows.order(
-                RESPONSE, action=request.call.action, request_id=self.request_id, status=status, status_raw=code, reason=reason
-            )
+                RESPONSE, action=request.call.action, request_id=self.request_id, status=status, status_raw=code,
+                reason=reason or code or _REFUSED,
+            )  # fmt: skip
 
     def _refuse(self, asked: OrderEvent, code: str | None, reason: str | None) -> None:
         status = "REJECTED" if asked.action == PLACE and not self._failed else None
-        self.rows.rejoined(asked, status=status, status_raw=code, reason=reason)
+        self.rows.rejoined(asked, status=status, status_raw=code, reason=reason or code or _REFUSED)
 
     def _placed(self, data: Any) -> None:
         """The answer to one order: its id, bare or with the client's."""
@@ -126,11 +134,13 @@ class Answer(Told):
     # --- version 5 of contracts ---
 
     def _answered_v5(self, request: Request, call: Call, data: Any) -> None:
+        if call == htx_v5.TRADES:
+            if data:
+                raise Broken(htx_v5.NO_TRADES)
+            return
         for row in data if type(data) is list else [data]:
             if call == htx_v5.ORDERS:
                 self.part(lambda row: htx_v5.order(self.rows, RESPONSE, row, self.request_id), row)
-            elif call == htx_v5.TRADES:
-                self.part(lambda row: htx_v5.trade(self.rows, row, paid=True), row)
             else:
                 self.part(lambda row: self._outcome_v5(request, call, row), row)
 
@@ -147,7 +157,7 @@ class Answer(Told):
         code = identity(row, "code")
         refused = code not in (None, "200")
         if refused:
-            said |= {"status_raw": code, "reason": optional_text(row, "message")}
+            said |= {"status_raw": code, "reason": optional_text(row, "message") or code}
         elif not said:
             raise Broken("an answer that names no order")
         if call.action == PLACE and (refused or call == htx_v5.PLACES_ALGO):
@@ -159,6 +169,16 @@ class Answer(Told):
             self.rows.order(RESPONSE, action=call.action, request_id=self.request_id, **said)
 
     # --- cancellations ---
+
+    def _cancelled_one(self, asked: OrderEvent, data: Any) -> None:
+        """The answer to a cancellation by the order's id is that id; to one by the client's, a code that may be a refusal."""
+        code = None if asked.order_id is not None else identity({"data": data}, "data")
+        if code in CANCEL_REFUSALS:
+            self._refuse(asked, code, CANCEL_REFUSALS[code])
+        elif code in CANCEL_STATES:
+            self.rows.rejoined(asked, status=CANCEL_STATES[code], status_raw=code)
+        else:
+            self.rows.rejoined(asked)
 
     def _cancelled_several(self, data: Any) -> None:
         """Lists of ids that were taken and of those that were not: by name, so each answers the request of its id."""
@@ -182,8 +202,13 @@ class Answer(Told):
         order = next((order for order in asked if name in (order.order_id, order.client_order_id)), None)
         if order is not None:
             self.rows.rejoined(order)
-        else:
+            return
+        if self._kind == "cancel-algo":
+            self.rows.order(RESPONSE, action=CANCEL, request_id=self.request_id, client_order_id=name)
+        elif self._kind == "contract-cancel-all":
             self.rows.order(RESPONSE, action=CANCEL, request_id=self.request_id, order_id=name)
+        else:  # the order's or the client's: the request would say
+            raise Broken("an answer that lists ids, to a request that was not seen")
 
     def _not_cancelled(self, row: Row) -> None:
         names = [identity(row, key) for key in ("order-id", "order_id", "client-order-id", "client_order_id")]
@@ -197,7 +222,7 @@ class Answer(Told):
         else:
             self.rows.order(
                 RESPONSE, action=CANCEL, request_id=self.request_id, order_id=names[0] or names[1],
-                client_order_id=names[2] or names[3], status_raw=code, reason=reason,
+                client_order_id=names[2] or names[3], status_raw=code, reason=reason or code or _REFUSED,
             )  # fmt: skip
 
 

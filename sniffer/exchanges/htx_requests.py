@@ -28,6 +28,9 @@ SPOT_TYPES: Final = {
     "stop-limit-fok": ("stop_limit", "fok"),
 }
 """What follows the side in an order type of spot: order type and time in force."""
+CANCEL_REFUSALS: Final = {"-1": "already closed", "0": "client-order-id not found", "8": "failed"}
+CANCEL_STATES: Final = {"5": "CANCELED", "6": "FILLED", "7": "CANCELED"}
+"""Of the "cancellation status code" that answers a cancellation by the client's id; 10, "cancelling", and others are taken."""
 ALGO_FORCES: Final = {"gtc": "gtc", "boc": "post_only", "ioc": "ioc", "fok": "fok"}
 _CONTRACT_TYPES: Final = {"post_only": ("limit", "post_only"), "fok": ("limit", "fok"), "ioc": ("limit", "ioc")}
 

@@ -1,8 +1,10 @@
 """HTX's version 5 of USDT-M contracts: calls under /v5/, operations of /linear-swap-trade, and pushes of /ws/v5/notification.
 
 Side, type and state are plain words here, quantities count contracts, times and numbers are texts. A conditional order has an
-`algo_id`; what it becomes when it triggers is an order of its own. A trade's `id` is its own, where its `trade_id` was that of
-a match, which several trades may share; a query has another `id` for it.
+`algo_id`; what it becomes when it triggers is an order of its own. Pushes tell trades under an `id`, "Trade ID", of the match,
+the order and a count; a query tells them under another, "Query ID". Both have a `trade_id`, in some examples the match's, which
+several trades may share, and in others a number of another kind: nothing tells for sure which trade of a query is which of the
+pushes', so only pushes make fills.
 Docs: https://www.htx.com/en-us/opend/newApiPages/ (USDT-M futures, version 5: Orders, Algo Orders, Private Channels, Websocket
 Trade), and the HTX SDK for Java (topics, operations and the fields of each).
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sniffer.exchanges.base import CANCEL, PLACE, REQUEST, Rows
-from sniffer.exchanges.fields import amount, each, identity, mapped, number, optional_amount, optional_text, text, time
+from sniffer.exchanges.fields import amount, each, identity, mapped, optional_amount, optional_text, text, time
 from sniffer.exchanges.htx_requests import SIDES, Call
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
@@ -60,8 +62,7 @@ ALGO_STATUSES: Final = {"active": "PENDING_TRIGGER", "canceled": "CANCELED"}
 """The states of conditional orders that are known; the pages do not list them."""
 LIQUIDITY: Final = {word: word.lower() for role in ("maker", "taker") for word in (role, role.upper(), role.capitalize())}
 _TERMS: Final = {"tp": "take_profit", "sl": "stop", "post_only": "limit"}
-_PAID_IN: Final = "USDT"
-"""`trade_fee`: "total trading fees in USDT", whatever they were paid with."""
+NO_TRADES: Final = "trades of order/details, whose ids are not those of the pushes: they make no fills"
 
 
 def rest_call(verb: str | None, path: str) -> Call | None:
@@ -192,16 +193,12 @@ def order(rows: Rows, kind: str, row: Row, request_id: str | None = None) -> Non
     rows.order(kind, exchange_time=time(row, at, MILLISECONDS), request_id=request_id, status_raw=state, **said)
 
 
-def trade(rows: Rows, row: Row, *, at: str = "updated_time", paid: bool = False) -> None:
-    """Adds a trade; its `updated_time` is "defaulting to execution time".
-
-    `paid`: its `trade_fee` is above zero when paid, as an order's `fee` below zero shows; of pushes the sign is not known.
-    """
+def trade(rows: Rows, row: Row, *, at: str = "updated_time") -> None:
+    """Adds a trade; its `updated_time` is "defaulting to execution time". The sign of its `trade_fee` is not known."""
     trade_id, order_id = identity(row, "id"), identity(row, "order_id")
     if trade_id is None or order_id is None:
         raise Broken("a trade without its id, or its order's")
     role = optional_text(row, "role")
-    fee = number(row, "trade_fee") if paid and row.get("trade_fee") not in (None, "") else None
     rows.fill(
         exchange_time=time(row, at, MILLISECONDS),
         symbol=text(row, "contract_code"),
@@ -212,7 +209,5 @@ def trade(rows: Rows, row: Row, *, at: str = "updated_time", paid: bool = False)
         price=amount(row, "trade_price"),
         quantity=amount(row, "trade_volume"),
         quantity_unit="contract",
-        fee=fee,
-        fee_asset=_PAID_IN if fee is not None else None,
         liquidity=LIQUIDITY.get(role) if role else None,
     )

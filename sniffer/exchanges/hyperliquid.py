@@ -233,7 +233,9 @@ class HyperliquidDecoder(VenueDecoder):
         told = Told(Rows(message, NAME, request.account if request else self.account), RESPONSE)
         if head.status is not None and head.status >= 400:
             if request is None or request.orders:
-                told.refused(_short_text(message.payload), request, unknown=head.status >= 500)
+                failed = head.status >= 500
+                reason = _short_text(message.payload) or (None if failed else f"HTTP {head.status}")
+                told.refused(reason, request, unknown=failed)
             return told.decoded()
         if _path(head) == "/info" or (request is not None and request.question is not None):
             return self._told(told, parse(message.payload), request.question if request is not None else None)

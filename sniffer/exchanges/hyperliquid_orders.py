@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from sniffer.exchanges.base import CANCEL, PLACE, RESPONSE, Decoded, Rows
+from sniffer.exchanges.base import AMEND, CANCEL, PLACE, RESPONSE, Decoded, Rows
 from sniffer.exchanges.fields import (
     amount,
     mapped,
@@ -212,9 +212,9 @@ class Told:
             self._statuses(data["statuses"], request, CANCEL if kind == "cancel" else None)
         elif type(data) is dict and "status" in data and kind in ("twapOrder", "twapCancel"):
             self._statuses([data["status"]], request, CANCEL if kind == "twapCancel" else PLACE)
-        elif kind == "default":  # the action was done, and there is nothing to say of it: a modify
+        elif kind == "default":  # a modify: the order with the new terms is another one, whose oid is not said
             for order in asked:
-                self._rows.rejoined(order)
+                self._rows.unchanged(order, side=None, order_type=None, time_in_force=None)
         elif asked:
             raise Broken("an answer to an order request that names no order")
 
@@ -281,9 +281,10 @@ class Told:
         """What is said of an order that was taken."""
         if word == "running":
             return {"order_id": str(whole(told, "twapId")), "status": "NEW"}
-        said: dict[str, Any] = {"order_id": str(whole(told, "oid")), "status": "NEW"}
+        waits = asked is not None and asked.stop_price is not None  # it rests outside the book, until its price comes
+        said: dict[str, Any] = {"order_id": str(whole(told, "oid")), "status": "PENDING_TRIGGER" if waits else "NEW"}
         cloid = optional_text(told, "cloid")
-        if cloid is not None:
+        if cloid is not None or (asked is not None and asked.action == AMEND):  # the id that was asked about is another order's
             said["client_order_id"] = cloid
         if word == "filled":
             filled = amount(told, "totalSz")

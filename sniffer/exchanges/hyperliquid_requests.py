@@ -94,11 +94,14 @@ def _place(row: Row) -> dict[str, Any]:
 
 
 def _modify(row: Row) -> dict[str, Any]:
-    """The order that is to be modified, by number or by client id, and what it is to be."""
+    """The order that is to be modified, by number or by client id, and what is to take its place.
+
+    The client id among the new terms is that of another order, which gets an oid of its own: it is not this one's.
+    """
     order = row.get("order")
     if type(order) is not dict:
         raise Broken("field order: not an object")
-    columns = {**_place(order), "action": AMEND}
+    columns = {**_place(order), "action": AMEND, "client_order_id": None}
     oid = row.get("oid")
     if type(oid) is int:
         columns["order_id"] = str(oid)

@@ -31,7 +31,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sniffer.exchanges import kraken_requests as calls
-from sniffer.exchanges.base import LOGIN, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows
+from sniffer.exchanges.base import AMEND, LOGIN, RESPONSE, UPDATE, ConnectionFacts, Decoded, Pending, Rows
 from sniffer.exchanges.calls import Calls, body_parameters, header
 from sniffer.exchanges.fields import identity, optional_rfc3339
 from sniffer.exchanges.jsontext import Row, parse, parse_object
@@ -156,9 +156,9 @@ class KrakenDecoder(VenueDecoder):
         if type(name) is str and name in calls.V2:
             request_id = identity(document, "req_id")
             asked = self._taken(request_id, name)
-            answer = Answer(
-                self._rows(message, asked), asked, calls.V2[name], request_id, optional_rfc3339(document, "time_out")
-            )
+            # What an amendment changed was so before its answer left, and trades may have followed.
+            at = optional_rfc3339(document, "time_in" if calls.V2[name] == AMEND else "time_out")
+            answer = Answer(self._rows(message, asked), asked, calls.V2[name], request_id, at)
             return self._answered(answer, asked, answer.version_2, document)
         if type(event) is str and event in calls.V1_ANSWERS:
             request_id = identity(document, "reqid")

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from sniffer.exchanges.base import AMEND, CANCEL, PLACE, RESPONSE, Decoded, Rows
 from sniffer.exchanges.fields import amount, mapped, objects, optional_amount, optional_rfc3339, optional_text, text
 from sniffer.exchanges.jsontext import Row
-from sniffer.exchanges.kraken_futures_orders import LIQUIDITY, SIDES, TRIGGERED, terms, total, unit_of
+from sniffer.exchanges.kraken_futures_orders import LIQUIDITY, SIDES, TRIGGERED, quantity_of, terms, total, unit_of
 from sniffer.exchanges.numbers import Broken
 from sniffer.model import OrderEvent
 
@@ -57,7 +57,7 @@ class Answer:
         """The meaning of an answer to order calls."""
         orders = self._request.orders
         if document.get("result") == "error":
-            reason = optional_text(document, "error")
+            reason = optional_text(document, "error") or "error"  # a refusal without a reason would count as taken
             for order in orders or (None,):
                 self._refuse(order, order.action if order else self._request.action, reason, None)
             return self._decoded()
@@ -100,6 +100,8 @@ class Answer:
             return
         executed = [event for event in events if event.get("type") == "EXECUTION"]
         columns = _shown(events) or _ids(status)
+        if executed:
+            columns["filled_quantity"] = _filled(executed)
         refusal = next((optional_text(event, "reason") for event in events if event.get("reason") is not None), None)
         columns |= {"exchange_time": at, "status_raw": raw, "action": action, "reason": refusal}
         columns["status"] = _status(raw, action, columns, asked, events, executed)
@@ -170,10 +172,8 @@ def _status(
         return "REJECTED" if action == PLACE else None
     if raw in ("filled", "cancelled"):
         return "FILLED" if raw == "filled" else "CANCELED"
-    if executed:  # filled at once, if all of it was
-        wanted = columns.get("quantity")
-        done = sum((amount(event, "amount") for event in executed), Decimal())
-        return "FILLED" if wanted is not None and done == wanted else None
+    if executed:
+        return _status_executed(columns, {event.get("type") for event in events})
     waits = any("orderTrigger" in event for event in events)
     if not events and asked is not None:
         if asked.order_type == "market":
@@ -185,6 +185,25 @@ def _status(
             return None
         return "PARTIALLY_FILLED" if filled else "PENDING_TRIGGER" if waits else "NEW"
     return "PENDING_TRIGGER" if raw == "placed" and waits else _PLACED.get(raw)
+
+
+def _status_executed(columns: dict[str, Any], types: set[Any]) -> str | None:
+    """The status of an order that was executed at once: filled, if all of it was. What is left may be on the book, or gone."""
+    wanted, filled = columns.get("quantity"), columns.get("filled_quantity")
+    if wanted is None or filled is None or filled == wanted:
+        return None if wanted is None or filled is None else "FILLED"
+    if types & {"CANCEL", "REJECT"} or columns.get("time_in_force") == "ioc":
+        return "CANCELED"
+    return "PARTIALLY_FILLED" if "PLACE" in types else None
+
+
+def _filled(executed: list[Row]) -> Decimal | None:
+    """What is filled of an order after these executions."""
+    before = executed[0].get("orderPriorExecution")
+    filled = optional_amount(before, "filled") if type(before) is dict else None
+    for event in executed:
+        filled = total(filled, amount(event, "amount"))
+    return filled
 
 
 def _action_of(raw: str, events: list[Row]) -> str | None:
@@ -208,17 +227,22 @@ def _shown(events: list[Row]) -> dict[str, Any]:
         for key in ("new", "order", "orderTrigger", "orderPriorExecution"):
             order = event.get(key)
             if type(order) is dict:
-                return _columns(order, event.get("type") == "EXECUTION")
+                return _columns(order, event.get("type") == "EXECUTION", event.get("type") in ("CANCEL", "REJECT"))
     return {}
 
 
-def _columns(order: Row, executed: bool) -> dict[str, Any]:
-    """An order of the order events; an execution's is the one before it, so that its filled quantity is old."""
+def _columns(order: Row, executed: bool, ended: bool = False) -> dict[str, Any]:
+    """An order of the order events; an execution's is the one before it, so that its filled quantity is old.
+
+    `ended`: what is left of it has been discarded, and may not count as open.
+    """
     columns = terms(order, "symbol", "type", "triggerPrice" if "triggerPrice" in order else "stopPrice")
     if "triggerPrice" in order:  # its type is that of what it will place, not whether it is a stop or takes profit
         columns["order_type"] = columns["time_in_force"] = None
+    elif columns["time_in_force"] == "ioc":  # so are market orders shown, with a limit that nobody asked for
+        columns["order_type"] = columns["price"] = None
     filled = optional_amount(order, "filled")
-    quantity = total(optional_amount(order, "quantity"), filled)
+    quantity = None if ended and filled else quantity_of(optional_amount(order, "quantity"), filled)
     return {
         **columns,
         "order_id": optional_text(order, "orderId") or text(order, "uid"),
@@ -239,15 +263,15 @@ def add_listed_order(rows: Rows, row: Row) -> None:
     if type(order) is dict:
         raw = text(row, "status")
         reason = optional_text(row, "error") or (optional_text(row, "updateReason") if raw == "CANCELLED" else None)
-        columns = _columns({**order, "type": None}, False)
         status = _QUERIED.get(raw)
+        columns = _columns({**order, "type": None}, False, status in ("CANCELED", "REJECTED"))
         if status == "NEW" and columns["filled_quantity"]:
             status = "PARTIALLY_FILLED"
         at = optional_rfc3339(order, "lastUpdateTimestamp")
         rows.order(RESPONSE, exchange_time=at, status=status, status_raw=raw, reason=reason, **columns)
         return
     raw, filled = text(row, "status"), optional_amount(row, "filledSize")
-    quantity = total(optional_amount(row, "unfilledSize"), filled)
+    quantity = quantity_of(optional_amount(row, "unfilledSize"), filled)
     columns = terms(row, "symbol", "orderType", "stopPrice")
     rows.order(
         RESPONSE,

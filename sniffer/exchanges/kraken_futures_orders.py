@@ -24,6 +24,7 @@ from sniffer.exchanges.fields import (
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.lastknown import LastKnown
 from sniffer.exchanges.numbers import MILLISECONDS, Broken
+from sniffer.exchanges.numbers import total as exact_total
 
 SIDES: Final = {"buy": "buy", "sell": "sell"}
 DIRECTIONS: Final = ("buy", "sell")
@@ -62,6 +63,9 @@ REMOVALS: Final = {
     ),
 }  # fmt: skip
 """Why an order left the book. `stop_order_triggered` is not among them: what becomes of the order, others tell."""
+TRIGGERED_NOW: Final = "stop_order_triggered"
+_DIGITS: Final = 15
+"""What a double holds of decimal digits."""
 LIQUIDITY: Final = {"maker": "maker", "taker": "taker", "takerAfterEdit": "taker"}
 
 
@@ -93,12 +97,23 @@ def terms(row: Row, symbol: str, kind: str, trigger: str) -> dict[str, Any]:
     }
 
 
-def total(open_quantity: Decimal | None, filled: Decimal | None) -> Decimal | None:
-    """The order's quantity, from what is still open of it: only while nothing is filled are the two the same.
+def total(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    """The sum of two of the venue's numbers, as of what is still open of an order and what is filled; None if one is not known.
 
-    Their sum would not do: the venue computes in floating point, and 0.8600000000000001 is open of 1 when 0.14 is filled.
+    The venue computes in floating point: 0.8600000000000001 is open of 1 when 0.14 is filled. A double keeps 15 digits as they
+    are, so a number that has more is such a remainder, and its sum is not known.
     """
-    return open_quantity if not filled else None
+    if one is None or other is None:
+        return None
+    if not one or not other:
+        return one or other
+    known = all(len(number.as_tuple().digits) <= _DIGITS for number in (one, other))
+    return exact_total(one, other) if known else None
+
+
+def quantity_of(left: Decimal | None, filled: Decimal | None) -> Decimal | None:
+    """The order's quantity, from what is still open of it."""
+    return total(left, filled) if filled else left
 
 
 # --- feeds ---
@@ -109,7 +124,7 @@ def add_open_order(rows: Rows, order: Row, reason: str | None, removed: bool, kn
     order_id = text(order, "order_id")
     try:
         filled = optional_amount(order, "filled")
-        said = _said(order, filled, reason) if "instrument" in order else {}
+        said = _said(order, filled, reason, removed) if "instrument" in order else {}
         client_id = optional_text(order, "cli_ord_id")
         if client_id is not None:
             said["client_order_id"] = client_id
@@ -131,18 +146,20 @@ def add_open_order(rows: Rows, order: Row, reason: str | None, removed: bool, kn
         status=status,
         status_raw=reason,
         filled_quantity=filled,
-        reason=reason if removed and status != "FILLED" else None,
+        reason=reason if removed and status != "FILLED" and reason != TRIGGERED_NOW else None,
         **columns,
     )
 
 
-def _said(order: Row, filled: Decimal | None, reason: str | None) -> dict[str, Any]:
+def _said(order: Row, filled: Decimal | None, reason: str | None, removed: bool) -> dict[str, Any]:
     said = terms(order, "instrument", "type", "stop_price")
     direction = whole(order, "direction")
     if direction not in (0, 1):
         raise Broken("field direction: neither 0 nor 1")
     said["side"] = DIRECTIONS[direction]
-    quantity = total(optional_amount(order, "qty"), filled)
+    quantity = quantity_of(optional_amount(order, "qty"), filled)
+    if removed and filled and reason != "full_fill":
+        quantity = None  # what was discarded may not count as open
     if quantity or reason == "edited_by_user":  # an edit may have changed what it cannot tell
         said["quantity"] = quantity
         said["quantity_unit"] = None if quantity is None else unit_of(said["symbol"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sniffer.exchanges.base import PLACE, RESPONSE, Decoded, Rows
+from sniffer.exchanges.base import CANCEL, PLACE, RESPONSE, Decoded, Rows
 from sniffer.exchanges.fields import optional_amount, optional_text, text, time
 from sniffer.exchanges.jsontext import Row
 from sniffer.exchanges.kraken_requests import Request, objects
@@ -59,7 +59,7 @@ class Answer:
         if type(result) is list:
             self._each(result, "order_id")
         elif success:
-            self._one(result if type(result) is dict else {}, "order_id")
+            self._one(result if type(result) is dict else {"count": document.get("orders_cancelled")}, "order_id")
         else:
             self._refuse_all(text(document, "error"))
 
@@ -103,14 +103,22 @@ class Answer:
                 self.problem = self.problem or str(broken)
 
     def _one(self, row: Row, id_key: str) -> None:
-        """A success that is about one order, or that names none and is about all that was asked."""
+        """A success that is about one order, or that names none and is about all that was asked.
+
+        An edit cancels the order that it names, and its answer tells the one that stands for it now.
+        """
         said = self._said(row, id_key)
+        if self._action == CANCEL and row.get("count") == 0 and row.get("pending") is not True:
+            said["reason"] = "no order was cancelled"
         order = self._asked.only() if self._asked else None
         if order is None and self._asked and "order_id" not in said and "client_order_id" not in said:
             for each in self._asked.orders:
                 self._accept(each, said)
         else:
             self._accept(order, said)
+        replaced = optional_text(row, "original_order_id") or optional_text(row, "originaltxid")
+        if replaced not in (None, said.get("order_id")):
+            self._rows.order(RESPONSE, action=self._action, order_id=replaced, status="CANCELED", **self._common)
 
     def _refuse_all(self, error: str) -> None:
         orders = self._asked.orders if self._asked else ()

@@ -200,6 +200,7 @@ def algo_order(rows: Rows, kind: str, row: Row) -> None:
     order_type, time_in_force = terms(row)
     price, stop_price = algo_prices(row)
     state = text(row, "state")
+    failure = identity(row, "failCode")
     rows.order(
         kind,
         exchange_time=time(row, "uTime", MILLISECONDS) if row.get("uTime") not in (None, "") else None,
@@ -215,7 +216,7 @@ def algo_order(rows: Rows, kind: str, row: Row) -> None:
         stop_price=stop_price,
         quantity=optional_amount(row, "sz"),
         quantity_unit=unit(row, symbol),
-        reason=identity(row, "failCode"),
+        reason=None if failure == "0" else failure,
     )
 
 

@@ -126,6 +126,7 @@ def test_an_id_in_flight_twice_joins_nothing_until_all_its_answers_are_here() ->
     assert [pending.take("same") for _ in range(999)] == [None] * 999
     pending.put("same", 7)  # one answer of those before is still to come, and would be taken for that to this one
     assert [pending.take("same"), pending.take("same")] == [None, None]
+    assert pending.peek("same") is None
     pending.put("same", 8)
-    assert pending.take("same") == 8
+    assert [pending.peek("same"), pending.peek("same"), pending.take("same")] == [8] * 3
     assert pending.take("same") is None

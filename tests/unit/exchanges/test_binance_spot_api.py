@@ -269,6 +269,22 @@ def test_order_lists_answer_with_a_report_an_order() -> None:
     assert decoder().decode(message("server", answer(head))) is None  # a query of the list: no state of an order in it
 
 
+def test_the_reports_of_a_list_are_joined_by_what_they_say() -> None:
+    """The venue puts the stop of an OCO first, wherever it was asked for."""
+    asked = ask(
+        "orderList.place.oco", symbol="ADAUSDC", side="SELL", quantity="4", aboveType="LIMIT_MAKER", abovePrice="9",
+        belowType="STOP_LOSS", belowStopPrice="7",
+    )  # fmt: skip
+    stop = order(orderId=1, clientOrderId="a", type="STOP_LOSS", stopPrice="7", price="0")
+    limit = order(orderId=2, clientOrderId="b", type="LIMIT_MAKER", price="9")
+    for reports, items in (([stop, limit], [(0, "2"), (1, "1")]), ([stop], [(1, "1")]), ([limit, limit], [(0, "2"), (2, "2")])):
+        rows = joined(asked, answer({"orderListId": 7, "orderReports": reports})).orders
+        assert [(row.item, row.order_id) for row in rows] == items
+    acknowledged = [{"symbol": "ADAUSDC", "orderId": n, "clientOrderId": str(n), "transactTime": T0} for n in (1, 2)]
+    rows = joined(asked, answer({"orderListId": 7, "orderReports": acknowledged})).orders
+    assert [(row.item, row.order_id) for row in rows] == [(0, "1"), (1, "2")]
+
+
 def test_queries_tell_states_that_no_action_asked_for() -> None:
     shown = order(time=T0, updateTime=T0 + 5, status="PARTIALLY_FILLED", executedQty="100")
     del shown["transactTime"]
@@ -378,7 +394,12 @@ WOULD_TAKE = {"code": -2010, "msg": "Order would immediately match and take."}
         (
             refusal(-2022, "failed", cancelResult="FAILURE", newOrderResult="NOT_ATTEMPTED", cancelResponse=NO_ORDER,
                     newOrderResponse=None),
-            [("cancel", "old-1", None, NO_ORDER["msg"]), ("place", "strat7-0001", "REJECTED", None)],
+            [("cancel", "old-1", None, NO_ORDER["msg"]), ("place", "strat7-0001", "REJECTED", "NOT_ATTEMPTED")],
+        ),
+        (
+            refusal(-1015, "Too many new orders", status=429, cancelResult="NOT_ATTEMPTED", newOrderResult="NOT_ATTEMPTED",
+                    cancelResponse=None, newOrderResponse=None),
+            [("cancel", "old-1", None, "NOT_ATTEMPTED"), ("place", "strat7-0001", "REJECTED", "NOT_ATTEMPTED")],
         ),
         (
             refusal(-2022, "failed", cancelResult="FAILURE", newOrderResult="FAILURE", cancelResponse=NO_ORDER,
@@ -390,7 +411,7 @@ WOULD_TAKE = {"code": -2010, "msg": "Order would immediately match and take."}
             [("cancel", "old-1", None, "Too many new orders"), ("place", "strat7-0001", "REJECTED", "Too many new orders")],
         ),
     ],
-    ids=["both", "new order fails", "cancel fails", "not attempted", "both fail", "rate limit"],
+    ids=["both", "new order fails", "cancel fails", "not attempted", "neither attempted", "both fail", "rate limit"],
 )  # fmt: skip
 def test_both_halves_of_a_cancel_replace(response: JSON, expected: list[tuple[Any, ...]]) -> None:
     decoded = joined(CANCEL_REPLACE, response)

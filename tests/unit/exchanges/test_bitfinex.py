@@ -197,7 +197,21 @@ def test_an_answer_holds_the_order(kind: str, action: str) -> None:
     (row,) = decoded.orders
     assert (decoded.kind, row.kind, row.action) == ("response", "response", action)
     assert shown(row, *TERMS) == LIMIT
-    assert shown(row, "status", "status_raw", "order_id", "exchange_time") == ("NEW", "ACTIVE", str(ID), (T0 + 5) * NS)
+    status = None if action == "cancel" else "NEW"  # submitted for cancellation: ACTIVE is how it was before
+    assert shown(row, "status", "status_raw", "order_id", "exchange_time") == (status, "ACTIVE", str(ID), (T0 + 5) * NS)
+
+
+def test_the_answer_to_a_cancellation_may_show_how_the_order_ended() -> None:
+    ended = order(amount=-10.25, status="CANCELED was: PARTIALLY FILLED @ 0.71(-1.25)")
+    (row,) = last(("server", [0, "n", notice("oc-req", ended)])).orders
+    assert row.status == "CANCELED"
+
+
+def test_a_refusal_without_a_text_is_one_all_the_same() -> None:
+    (row,) = last(("client", {"id": ID}, CANCEL), ("server", notice("oc-req", [ID], "ERROR", ""), CANCEL)).orders
+    assert shown(row, "status", "reason") == (None, "ERROR")
+    (row,) = last(("client", {"id": ID}, CANCEL), ("server", ["error", 10001, ""], CANCEL)).orders
+    assert shown(row, "status", "reason") == (None, "10001")
 
 
 def test_a_refusal_is_joined_by_client_id() -> None:

@@ -376,6 +376,11 @@ def test_an_update_and_a_fill_of_futures() -> None:
     assert brief(told.fills[0], "trade_id", "price", "quantity", "quantity_unit", "fee", "fee_asset") == (
         "1247592391", "2411.75", "12", "contract", "0.0144", "USDT",
     )  # fmt: skip
+    untriggered = ("trigger_price", "trigger_price_type", "execution_price", "activation_price", "callback_rate")
+    dashes = futures(deal_size="12", last_trade=TRADE, **dict.fromkeys(untriggered, "-"))  # as the page shows them
+    told = known(Talk("bitmart").server(futures_push(dashes)))
+    assert brief(told.orders[0], "status", "price", "stop_price") == ("PARTIALLY_FILLED", "2411.5", None)
+    assert len(told.fills) == 1
     bad = known(Talk("bitmart").server(futures_push(futures(side=7), futures(order_id="2"))), "field side: an unknown number")
     assert [row.order_id for row in bad.orders] == ["2"]
 
@@ -490,6 +495,20 @@ def test_answers_to_cancels() -> None:
         assert brief(known(talk.reply(call, answer)).orders[0], "action", "symbol") == ("cancel", "SOL_USDT")
     talk.call(SUBMIT, SELL)
     known(talk.reply(SUBMIT, {"code": 1000, "trace": "t"}), "no object")
+
+
+def test_ids_of_either_kind_are_told_by_the_request_alone() -> None:
+    answer = done({"successIds": ["grid7x1"], "failIds": ["6"]})
+    decoded = known(Talk("bitmart").reply("POST /spot/v4/cancel_orders", answer), "a request that was not seen")
+    assert decoded.orders == []
+
+
+def test_a_refusal_without_a_text_is_one_all_the_same() -> None:
+    talk = Talk("bitmart")
+    call = "POST /contract/private/cancel-order"
+    talk.call(call, {"symbol": "ETHUSDT", "order_id": "330906"})
+    (row,) = known(talk.reply(call, {"code": 40035, "message": ""})).orders
+    assert brief(row, "order_id", "status", "reason") == ("330906", None, "40035")
 
 
 def test_an_amendment() -> None:

@@ -74,6 +74,8 @@ FIXTURES: list[Any] = [
     ("bitmex", "server", table("trade", "insert", {"symbol": "SOLUSD", "side": "Sell", "size": 4, "price": 142.5,
     "trdMatchID": "m"})),
 ]  # fmt: skip
+DERIVED = frozenset({"reason"})
+"""Of a refusal that gives none."""
 
 
 # --- tables ---
@@ -175,6 +177,10 @@ def test_executions_that_are_no_trades() -> None:
         "Invalid orderID",
         ORDER_ID,
     )
+    for execution_type, action in (("CancelReject", "cancel"), ("AmendReject", "amend")):  # as an answer without a reason
+        reject = {**REJECT, "execType": execution_type, "ordRejReason": ""}
+        refused = order(talk.server(table("execution", "insert", reject)))
+        assert (refused.kind, refused.action, refused.status, refused.reason) == ("response", action, None, "Rejected")
     for payment in ("Funding", "Settlement"):
         decoded = talk.server(table("execution", "insert", execution(execType=payment, side="")))
         assert decoded is not None
@@ -249,6 +255,9 @@ def test_refusals_are_joined_to_their_calls() -> None:
     assert order(talk.call(amend, {"origClOrdID": "swing-5", "clOrdID": "swing-6", "price": 140})).client_order_id == "swing-5"
     found = order(talk.reply(amend, error, 400))
     assert (found.action, found.client_order_id, found.status, found.price) == ("amend", "swing-5", None, None)
+    for scant, reason in (({"name": "HTTPError"}, "HTTPError"), ({}, "error")):  # without one it would count as taken
+        talk.call(amend, {"origClOrdID": "swing-5", "price": 140})
+        assert order(talk.reply(amend, {"error": scant}, 400)).reason == reason
     assert order(talk.reply(CALL, error, 400)).status == "REJECTED"  # whose call was not seen
 
 

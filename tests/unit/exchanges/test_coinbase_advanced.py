@@ -110,6 +110,8 @@ FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
     ("coinbase-advanced", "server", {"fills": [fill(), fill(trade_id="2", side="BUY")], "cursor": ""}, FILLS),
     ("coinbase-advanced", "server", {"orders": [queried()], "has_next": False}, LIST),
 ]
+DERIVED = frozenset({"reason"})
+"""Of a refusal that gives none."""
 
 
 def jwt(claims: Any) -> str:
@@ -303,6 +305,20 @@ def test_edits() -> None:
     assert shown(row, *IDS, "price", "quantity", "status", "reason") == (
         "amend", ORDER_ID, None, None, None, None, "ONLY_OPEN_ORDERS_CAN_BE_EDITED",
     )  # fmt: skip
+
+
+def test_a_refusal_without_a_reason_is_one_all_the_same() -> None:
+    for word in ("UNKNOWN_CANCEL_ORDER", "UNKNOWN_CANCEL_FAILURE_REASON"):
+        results = {"results": [{"success": False, "failure_reason": word, "order_id": ORDER_ID}]}
+        (row,) = last(("client", {"order_ids": [ORDER_ID]}, CANCEL), ("server", results, CANCEL)).orders
+        assert shown(row, *IDS[:2], "status", "reason") == ("cancel", ORDER_ID, None, word)
+    edit = {"order_id": ORDER_ID, "price": "0.75"}
+    for errors, reason in (
+        ([{"edit_failure_reason": "UNKNOWN_EDIT_ORDER_FAILURE_REASON"}], "UNKNOWN_EDIT_ORDER_FAILURE_REASON"),
+        ([], "success false"),
+    ):
+        (row,) = last(("client", edit, EDIT), ("server", {"success": False, "errors": errors}, EDIT)).orders
+        assert shown(row, "price", "status", "reason") == (None, None, reason)
 
 
 def test_cancels_fail_one_by_one() -> None:

@@ -94,6 +94,8 @@ FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
     ("coinbase-exchange", "server", [placed(status="done", done_reason="canceled", done_at=AT)], "GET /orders?status=all"),
     ("coinbase-exchange", "server", [rest_fill(), rest_fill(trade_id=2, liquidity="M")], FILLS),
 ]
+DERIVED = frozenset({"filled_quantity"})
+"""Of the size, what is not left."""
 
 
 decoder = partial(connect, VENUE)
@@ -125,7 +127,27 @@ def test_the_life_of_an_order() -> None:
     ]
     assert [shown(row, *TERMS) for row in rows[:3]] == [LIMIT] * 3
     assert {row.exchange_time for row in rows} == {rfc3339_ns(AT)}
-    assert {row.filled_quantity for row in rows} == {None}
+    assert [row.filled_quantity for row in rows] == [None, Decimal("1.25"), None, None]
+
+
+@pytest.mark.parametrize(
+    ("events", "filled"),
+    [
+        ([received(), done("canceled", remaining_size="3.25")], "1.25"),
+        ([received(), done()], "4.5"),
+        ([received(order_type="market", price=None), done(remaining_size=None)], "4.5"),
+        ([received(), event("open", remaining_size="4.5")], None),  # said once, it would stand when matches follow
+        ([received(order_type="market", price=None), done("canceled", remaining_size=None)], None),
+        ([received(), done("canceled", remaining_size="0")], None),
+        ([received(), done("canceled", remaining_size="5")], None),
+        ([received(), event("change", old_size="4.5", new_size="3.5"), done()], None),
+        ([received(size=None, funds="50"), done()], None),
+        ([done()], None),
+    ],
+)
+def test_what_is_filled_is_what_is_not_left(events: list[JSON], filled: str | None) -> None:
+    (row,) = last(*(("server", each) for each in events)).orders
+    assert row.filled_quantity == (None if filled is None else Decimal(filled))
 
 
 def test_what_was_not_seen_is_not_said() -> None:
@@ -264,6 +286,9 @@ def test_a_placed_order() -> None:
         assert shown(row, "kind", "status", "status_raw", "filled_quantity", "exchange_time") == (
             "response", "PENDING_NEW", "pending", Decimal(0), rfc3339_ns(AT),
         )  # fmt: skip
+    for filled, known in (("0", None), ("1.25", Decimal("1.25"))):  # that nothing is yet would stand for good
+        (row,) = last(("server", placed(type="market", filled_size=filled), PLACE)).orders
+        assert row.filled_quantity == known
 
 
 @pytest.mark.parametrize(
@@ -305,8 +330,9 @@ def test_cancels_are_answered_by_ids() -> None:
     assert [shown(row, *IDS) for row in rows] == [("cancel", "a", None), ("cancel", "b", None)]
     call = "DELETE /orders/client:strat-5"
     for told, order_id in (("strat-5", None), (ORDER_ID, ORDER_ID)):
-        (row,) = last(("client", b"", call), ("server", told, call)).orders
-        assert shown(row, *IDS) == ("cancel", order_id, "strat-5")
+        for seen in ((("client", b"", call),), ()):  # the target says whose id it is
+            (row,) = last(*seen, ("server", told, call)).orders
+            assert shown(row, *IDS) == ("cancel", order_id, "strat-5")
     assert decoder().decode(message("server", [], "DELETE /orders")) is None
 
 

@@ -96,6 +96,8 @@ FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
         "GET /api/v2/private/buy?instrument_name=SOL_USDC&amount=2.5",
     ),
 ]
+DERIVED = frozenset({"reason"})
+"""Of a refusal that gives none."""
 
 
 # --- requests ---
@@ -253,6 +255,9 @@ def test_refusals() -> None:
     assert brief(row, "action", "order_id", "status", "price", "quantity", "reason") == (
         "amend", "ETH-1", None, None, None, "not_open_order",
     )  # fmt: skip
+    talk.client(ask("cancel", order_id="ETH-1"))
+    (row,) = known(talk.server(refusal(11044, ""))).orders
+    assert brief(row, "action", "status", "reason") == ("cancel", None, "11044")  # without one it would count as taken
 
 
 def test_a_request_id_in_flight_twice_joins_nothing() -> None:
@@ -267,7 +272,10 @@ def test_cancelling_several() -> None:
     talk = Talk("deribit")
     talk.client(ask("cancel_by_label", label="grid-7"))
     (row,) = known(talk.server(answer(3))).orders
-    assert brief(row, "kind", "action", "client_order_id", "status") == ("response", "cancel", "grid-7", None)
+    assert brief(row, "kind", "action", "client_order_id", "status", "reason") == ("response", "cancel", "grid-7", None, None)
+    talk.client(ask("cancel_by_label", label="grid-7", currency="BTC"))
+    (row,) = known(talk.server(answer(0))).orders
+    assert brief(row, "client_order_id", "status", "reason") == ("grid-7", None, "no order was cancelled")
     talk.client(ask("cancel_all", detailed=True))
     detailed = [{"currency": "ETH", "type": "limit", "result": [order(order_state="cancelled")]}]
     (row,) = known(talk.server(answer(detailed))).orders

@@ -250,6 +250,12 @@ def test_an_acknowledgement_without_an_id_of_the_traders_waits_for_the_answer() 
     )  # fmt: skip
 
 
+def test_an_acknowledgement_of_a_request_that_was_not_seen_begins_no_order() -> None:
+    """It has no order id and no time: a push may have told the end of its order before, and the answer follows."""
+    told = known(Talk("gate").server(FIXTURES[1][2]))
+    assert (told.kind, told.orders) == (OTHER, [])
+
+
 def test_a_refusal_is_joined_to_its_request() -> None:
     talk = Talk("gate")
     talk.client(ask("spot.order_place", SELL))
@@ -491,7 +497,9 @@ def test_a_refusal_without_a_text_has_a_reason_all_the_same() -> None:
 
 def test_an_acknowledged_amendment_is_not_made_yet() -> None:
     echo = {"req_id": "r31", "req_param": {"order_id": "t-7", "currency_pair": "SOL_USDT", "price": "140"}}
-    (row,) = known(Talk("gate").server({"ack": True, **answer("spot.order_amend", echo)})).orders
+    talk = Talk("gate")
+    talk.client(ask("spot.order_amend", echo["req_param"]))
+    (row,) = known(talk.server({"ack": True, **answer("spot.order_amend", echo)})).orders
     assert brief(row, "kind", "action", "client_order_id", "price") == ("response", "amend", "t-7", None)
 
 

@@ -99,8 +99,8 @@ FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
         {"client-order-id": "grid-8", "err-code": "base-record-invalid", "err-msg": "record invalid"}]}}, BATCH_CANCEL),
     *MESSAGES,
 ]  # fmt: skip
-DERIVED = frozenset({"fee_asset"})
-"""In version 5 a fee is in USDT, says the page."""
+DERIVED = frozenset({"reason"})
+"""Of a refusal that gives none."""
 
 ASKED = ("action", "request_id", "symbol", "client_order_id", "order_id", "side", "order_type", "time_in_force", "price",
          "stop_price", "quantity", "quantity_unit")  # fmt: skip
@@ -350,6 +350,47 @@ def test_rest_cancellations() -> None:
     assert known(talk.call(call, {"client-order-id": "grid-7"})).orders[0].client_order_id == "grid-7"
     (row,) = known(talk.reply(call, {"status": "error", "err-code": "order-orderstate-error", "err-msg": "m"})).orders
     assert brief(row, "client_order_id", "status", "status_raw") == ("grid-7", None, "order-orderstate-error")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        (-1, None, "already closed"), ("0", None, "client-order-id not found"), ("8", None, "failed"), ("10", None, None),
+        ("3", None, None), ("5", "CANCELED", None), (6, "FILLED", None), ("7", "CANCELED", None), ("880012345", None, None),
+    ],
+)  # fmt: skip
+def test_a_cancellation_by_the_clients_id_is_answered_by_a_code(code: Any, status: str | None, reason: str | None) -> None:
+    talk = Talk("htx")
+    call = "POST /v1/order/orders/submitCancelClientOrder"
+    talk.call(call, {"client-order-id": "grid-7"})
+    (row,) = known(talk.reply(call, {"status": "ok", "data": code})).orders
+    assert brief(row, "action", "client_order_id", "order_id", "status", "reason") == ("cancel", "grid-7", None, status, reason)
+
+
+def test_a_refusal_without_a_text_is_one_all_the_same() -> None:
+    talk = Talk("htx")
+    call = "POST /v1/order/orders/880012345/submitcancel"
+    talk.call(call)
+    (row,) = known(talk.reply(call, {"status": "error", "err-code": "order-queryorder-invalid"})).orders
+    assert brief(row, "order_id", "status", "reason") == ("880012345", None, "order-queryorder-invalid")
+    call = "POST /v2/algo-orders/cancellation"
+    for seen in (True, False):
+        if seen:
+            talk.call(call, {"clientOrderIds": ["algo-1", "algo-2"]})
+        rows = known(talk.reply(call, {"code": 200, "data": {"accepted": ["algo-1"], "rejected": ["algo-2"]}})).orders
+        assert [brief(row, "client_order_id", "order_id", "reason") for row in rows] == [
+            ("algo-1", None, None), ("algo-2", None, "rejected"),
+        ]  # fmt: skip
+
+
+def test_ids_of_either_kind_are_told_by_the_request_alone() -> None:
+    talk = Talk("htx")
+    answer = {"status": "ok", "data": {"success": ["grid-7", "880012345"], "failed": []}}
+    decoded = known(talk.reply("POST /v1/order/orders/batchcancel", answer), "a request that was not seen")
+    assert decoded.orders == []
+    call = "POST /linear-swap-api/v1/swap_cancelall"
+    (row,) = known(talk.reply(call, {"status": "ok", "data": {"errors": [], "successes": "5"}})).orders
+    assert row.order_id == "5"
 
 
 ALGO = {

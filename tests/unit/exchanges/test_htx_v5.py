@@ -217,11 +217,17 @@ def test_queries() -> None:
         )  # fmt: skip
     (row,) = known(talk.reply(f"GET {ALGO}order/opens", done([ALGO_ORDER]))).orders
     assert brief(row, "order_id", "status") == ("880", "PENDING_TRIGGER")
-    (fill,) = known(talk.reply(f"GET {TRADE}order/details", done([DETAIL]))).fills
-    assert brief(fill, "trade_id", "order_id", "side", "price", "quantity", "fee", "fee_asset", "liquidity") == (
-        "1513834754679549965", "990077", "sell", "0.7136", "10", "0.0357", "USDT", "taker",
-    )  # fmt: skip
     assert talk.reply(f"GET {TRADE}order/opens", done([])) is None
+
+
+def test_an_execution_that_pushes_and_a_query_tell_is_one() -> None:
+    talk = Talk("htx")
+    (pushed,) = known(talk.server(notify("trade", [executed()]))).fills
+    assert (pushed.trade_id, DETAIL["id"]) == ("44-990077-1", "1513834754679549965")
+    known(talk.server(notify("match_orders", [matched(id="44-990077-2")])))  # another one of the same trade_id
+    decoded = known(talk.reply(f"GET {TRADE}order/details", done([DETAIL])), "not those of the pushes")
+    assert (decoded.orders, decoded.fills) == ([], [])
+    assert talk.reply(f"GET {TRADE}order/details", done([])) is None
 
 
 def test_operations_of_the_websocket() -> None:

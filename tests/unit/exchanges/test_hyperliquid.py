@@ -135,7 +135,7 @@ def trigger(market: bool, tpsl: str) -> JSON:
             place(wire(t=trigger(False, "tp"))),
             ("place", "3", "5", CLOID, None, "sell", "take_profit_limit", None, "143.25", "150.5", "7.5", "base"),
         ),
-        (MODIFY, ("amend", "3", "5", CLOID, "90210077", "sell", "limit", "gtc", "143.5", None, "7.5", "base")),
+        (MODIFY, ("amend", "3", "5", None, "90210077", "sell", "limit", "gtc", "143.5", None, "7.5", "base")),
         (
             {"type": "batchModify", "modifies": [{"oid": CLOID, "order": wire(c=None)}]},
             ("amend", "3", "5", CLOID, None, "sell", "limit", "gtc", "143.25", None, "7.5", "base"),
@@ -227,12 +227,32 @@ def test_answers_to_cancellations_and_amendments() -> None:
     assert [brief(row, "order_id", "status", "reason") for row in rows] == [("1", "CANCELED", None), ("2", None, "gone")]
     talk.client(post(MODIFY))
     (row,) = known(talk.server(answer({"status": "ok", "response": {"type": "default"}}))).orders
-    assert brief(row, "action", "order_id", "price", "status") == ("amend", "90210077", "143.5", None)
+    assert brief(row, "action", "order_id", "price", "quantity", "time_in_force") == ("amend", "90210077", *[None] * 3)
     talk.client(post({"type": "twapCancel", "a": 5, "t": 771}))
     (row,) = known(
         talk.server(answer({"status": "ok", "response": {"type": "twapCancel", "data": {"status": "success"}}}))
     ).orders
     assert brief(row, "action", "order_id", "status") == ("cancel", "771", "CANCELED")
+
+
+def test_a_modified_order_has_another_oid_and_its_new_terms_are_that_ones() -> None:
+    talk = Talk("hyperliquid")
+    (asked,) = known(
+        talk.client(post({"type": "batchModify", "modifies": [{"oid": 1, "order": wire(c="0x7", p="143.5")}]}))
+    ).orders
+    assert brief(asked, "order_id", "client_order_id") == ("1", None)
+    (row,) = known(talk.server(answer(done({"resting": {"oid": 2, "cloid": "0x7"}})))).orders
+    assert brief(row, "action", "order_id", "client_order_id", "price", "status") == ("amend", "2", "0x7", "143.5", "NEW")
+    talk.client(post({"type": "batchModify", "modifies": [{"oid": "0x7", "order": wire(c=None)}]}))
+    (row,) = known(talk.server(answer(done({"resting": {"oid": 3}})))).orders
+    assert brief(row, "order_id", "client_order_id", "price") == ("3", None, "143.25")
+
+
+def test_an_order_that_rests_until_its_price_comes_waits() -> None:
+    talk = Talk("hyperliquid")
+    talk.client(post(place(wire(t=trigger(True, "sl")), wire())))
+    rows = known(talk.server(answer(done(RESTING, {"resting": {"oid": 5}})))).orders
+    assert [brief(row, "status", "order_id") for row in rows] == [("PENDING_TRIGGER", "90210077"), ("NEW", "5")]
 
 
 def test_a_refusal_of_the_whole() -> None:
@@ -411,6 +431,9 @@ def test_rest() -> None:
     talk.call("POST /exchange", signed(place(wire())))
     (row,) = known(talk.reply("POST /exchange", "<html>" * 99, 502)).orders
     assert brief(row, "status", "reason") == (None, None)
+    talk.call("POST /exchange", signed({"type": "cancel", "cancels": [{"a": 5, "o": 1}]}))
+    (row,) = known(talk.reply("POST /exchange", "<html>" * 99, 429)).orders
+    assert brief(row, "action", "status", "reason") == ("cancel", None, "HTTP 429")
     assert Talk("hyperliquid").call("POST /other", {"action": {}}) is None
 
 

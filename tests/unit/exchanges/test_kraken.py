@@ -125,6 +125,8 @@ FIXTURES: list[tuple[str, Sender, Any] | tuple[str, Sender, Any, str]] = [
     ("kraken", "server", {"error": [], "result": {"open": {ORDER_ID: order_v1()}}}, "POST /0/private/OpenOrders"),
     ("kraken", "server", {"error": [], "result": {"trades": {"T1": trade_of_v1()}}}, "POST /0/private/TradesHistory"),
 ]
+DERIVED = frozenset({"reason"})
+"""Of a refusal that gives none."""
 
 
 decoder = partial(connect, VENUE)
@@ -294,11 +296,38 @@ def test_cancels_are_answered_one_by_one() -> None:
     assert [shown(row, *IDS[:3]) for row in decoded.orders] == [("cancel", "71", None)]  # which of the two is not said
 
 
+def test_a_cancellation_of_none_is_a_refusal() -> None:
+    request = ask("batch_cancel", orders=["O1", "O2"])
+    for told, reason in (
+        (answer("batch_cancel") | {"orders_cancelled": 2}, None),
+        (answer("batch_cancel") | {"orders_cancelled": 0}, "no order was cancelled"),
+        (answer("batch_cancel", {"count": 0}), "no order was cancelled"),  # the unified API
+    ):
+        rows = last(("client", request), ("server", told)).orders
+        assert [shown(row, *IDS[:3], "status", "reason") for row in rows] == [
+            ("cancel", "71", order_id, None, reason) for order_id in ("O1", "O2")
+        ]
+    call = "POST /0/private/CancelOrder"
+    for told, reason in (({"count": 0}, "no order was cancelled"), ({"count": 0, "pending": True}, None)):
+        (row,) = last(("client", b"txid=O1", call), ("server", {"error": [], "result": told}, call)).orders
+        assert shown(row, "order_id", "status", "reason") == ("O1", None, reason)
+
+
 def test_an_edited_order_has_a_new_id() -> None:
     request = ask("edit_order", order_id=ORDER_ID, symbol="ADA/EUR", order_qty=5)
     result = {"order_id": "ONEW", "original_order_id": ORDER_ID}
-    (row,) = last(("client", request), ("server", answer("edit_order", result))).orders
-    assert shown(row, *IDS, "quantity") == ("amend", "71", "ONEW", None, Decimal(5))
+    row, old = last(("client", request), ("server", answer("edit_order", result))).orders
+    assert shown(row, *IDS, "quantity", "status") == ("amend", "71", "ONEW", None, Decimal(5), None)
+    assert shown(old, *IDS, "quantity", "status") == ("amend", "71", ORDER_ID, None, None, "CANCELED")
+    (row,) = last(("client", request), ("server", answer("edit_order", error="EOrder:Unknown order"))).orders
+    assert shown(row, "order_id", "status") == (ORDER_ID, None)
+
+
+def test_an_amendment_was_made_before_its_answer_left() -> None:
+    left = "2025-03-04T05:06:07.999999Z"
+    for method, at in (("amend_order", AT), ("edit_order", AT), ("add_order", left), ("cancel_order", left)):
+        rows = last(("server", answer(method, {"order_id": ORDER_ID}) | {"time_out": left})).orders
+        assert [row.exchange_time for row in rows] == [rfc3339_ns(at)]  # trades may have followed it by then
 
 
 @pytest.mark.parametrize(
@@ -541,10 +570,11 @@ def test_rest_cancels_amendments_and_edits() -> None:
     assert [row.order_id for row in rows] == ["O1", "O2"]
     call = "POST /0/private/EditOrder"
     result = {"status": "ok", "txid": "ONEW", "originaltxid": ORDER_ID, "volume": "2.5", "descr": {}}
-    (row,) = last(
+    row, old = last(
         ("client", f"txid={ORDER_ID}&pair=ADAEUR&volume=2.5".encode(), call), ("server", {"result": result}, call)
     ).orders
     assert shown(row, *IDS, "quantity", "symbol") == ("amend", None, "ONEW", None, Decimal("2.5"), "ADAEUR")
+    assert shown(old, "order_id", "status") == (ORDER_ID, "CANCELED")
 
 
 def test_rest_queries_tell_states_and_fills() -> None:

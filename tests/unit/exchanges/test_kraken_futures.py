@@ -111,6 +111,8 @@ FIXTURES: list[Any] = [
     ("kraken-futures", "server", {"feed": "trade", "product_id": "PF_ADAUSD", "uid": "u", "side": "sell", "qty": 4.5,
     "price": 0.7}),
 ]  # fmt: skip
+DERIVED = frozenset({"quantity", "filled_quantity", "reason"})
+"""Sums; a refusal that gives no reason."""
 
 
 # --- feeds ---
@@ -146,8 +148,11 @@ def test_an_edit_may_have_changed_the_quantity() -> None:
     edited = order(talk.server(delta("edited_by_user", qty=1000.0, limit_price=0.7)))
     assert (str(edited.quantity), str(edited.price)) == ("1000.0", "0.7")
     talk.server(delta("partial_fill", qty=600.0, filled=400.0))
-    assert order(talk.server(delta("edited_by_user", qty=50.0, filled=400.0))).quantity is None
-    assert order(talk.server(delta("partial_fill", qty=10.0, filled=440.0))).quantity is None
+    assert str(order(talk.server(delta("edited_by_user", qty=50.0, filled=400.0))).quantity) == "450.0"
+    noisy: JSON = {"qty": 49.800000000000004, "filled": 400.2}  # the venue's sums, and so no quantity that anybody ordered
+    assert str(order(talk.server(delta("partial_fill", **noisy))).quantity) == "450.0"
+    assert order(talk.server(delta("edited_by_user", **noisy))).quantity is None
+    assert order(talk.server(delta("cancelled_by_user", True, qty=0.0, filled=440.0))).quantity is None
 
 
 @pytest.mark.parametrize(
@@ -161,15 +166,17 @@ def test_an_edit_may_have_changed_the_quantity() -> None:
 )  # fmt: skip
 def test_why_an_order_left_the_book(reason: str, status: str | None) -> None:
     found = order(Talk("kraken-futures").server(delta(reason, True, qty=0.0, filled=1500.0)))
-    assert (found.status, found.status_raw, found.reason) == (status, reason, None if reason == "full_fill" else reason)
+    ended = reason not in ("full_fill", "stop_order_triggered")
+    assert (found.status, found.status_raw, found.reason) == (status, reason, reason if ended else None)
+    assert found.quantity == (1500 if reason == "full_fill" else None)
 
 
 def test_a_snapshot_and_orders_that_wait() -> None:
-    orders = [shown(), shown(order_id="o-2", type="stop", stop_price=0.65), shown(order_id="o-3", filled=3.5)]
+    orders = [shown(), shown(order_id="o-2", type="stop", stop_price=0.65), shown(order_id="o-3", filled=3.5)]  # qty is open
     rows = told(Talk("kraken-futures").server({"feed": "open_orders_snapshot", "account": "a", "orders": orders})).orders
-    assert [(row.order_id, row.status, row.order_type, row.quantity is None) for row in rows] == [
-        (ORDER_ID, "NEW", "limit", False), ("o-2", "PENDING_TRIGGER", "stop_limit", False), ("o-3", "PARTIALLY_FILLED",
-        "limit", True),
+    assert [(row.order_id, row.status, row.order_type, str(row.quantity)) for row in rows] == [
+        (ORDER_ID, "NEW", "limit", "1500.0"), ("o-2", "PENDING_TRIGGER", "stop_limit", "1500.0"),
+        ("o-3", "PARTIALLY_FILLED", "limit", "1503.5"),
     ]  # fmt: skip
     inverse = order(Talk("kraken-futures").server(delta("new_placed_order_by_user", instrument="PI_XBTUSD", direction=0)))
     assert (inverse.quantity_unit, inverse.side) == ("contract", "buy")
@@ -210,13 +217,36 @@ def test_a_call_and_its_answer() -> None:
 def test_executions_in_an_answer_have_the_ids_of_the_feed() -> None:
     talk = Talk("kraken-futures")
     decoded = told(talk.reply(REST + "sendorder", sent("placed", EXECUTED)))
-    assert [(row.status, row.filled_quantity) for row in decoded.orders] == [("FILLED", None)]
+    assert [(row.status, str(row.filled_quantity)) for row in decoded.orders] == [("FILLED", "1500")]
     assert said(fill(decoded)) == {
         "symbol": "PF_ADAUSD", "trade_id": "f-0001", "order_id": ORDER_ID, "client_order_id": "swing-1", "side": "sell",
         "price": "0.7136", "quantity": "1500", "quantity_unit": "base",
     }  # fmt: skip
     partly = told(talk.reply(REST + "sendorder", sent("placed", EXECUTED | {"amount": 20})))
-    assert [row.status for row in partly.orders] == [None]
+    assert [(row.status, str(row.filled_quantity)) for row in partly.orders] == [(None, "20")]
+    rest = {"type": "PLACE", "order": event_order(quantity=1480, filled=20)}
+    gone = {"type": "CANCEL", "order": event_order(quantity=1480, filled=20)}
+    for event, status in ((rest, "PARTIALLY_FILLED"), (gone, "CANCELED")):
+        (row,) = told(talk.reply(REST + "sendorder", sent("placed", EXECUTED | {"amount": 20}, event))).orders
+        assert (row.status, str(row.quantity), str(row.filled_quantity)) == (status, "1500", "20")
+
+
+def test_a_market_order_is_shown_as_an_ioc_with_a_limit_that_nobody_asked_for() -> None:
+    talk = Talk("kraken-futures")
+    shown_as = event_order(type="ioc", limitPrice=0.65)
+    events = [EXECUTED | {"amount": amount, "orderPriorExecution": shown_as} for amount in (20, 30)]
+    for asked, shown_in_the_end in (
+        ({"orderType": "mkt", "limitPrice": None}, ("market", None)),
+        ({"orderType": "ioc"}, ("limit", "0.7135")),
+        (None, (None, None)),
+    ):
+        if asked is not None:
+            call = {name: value for name, value in (NEW | asked).items() if value is not None}
+            talk.call(REST + "sendorder", urlencode(call))
+        (row,) = told(talk.reply(REST + "sendorder", sent("placed", *events))).orders
+        price = None if row.price is None else str(row.price)
+        assert (row.order_type, price) == shown_in_the_end
+        assert (row.status, str(row.filled_quantity), row.time_in_force) == ("CANCELED", "50", "ioc")  # what is left is gone
 
 
 @pytest.mark.parametrize(

@@ -589,6 +589,12 @@ def test_algo_orders(changes: JSON, expected: tuple[Any, ...]) -> None:
     assert brief(row, "order_id", "client_order_id", "quantity", "quantity_unit") == ("7731", "stop9", "3", "contract")
 
 
+def test_an_algo_order_that_has_not_failed_has_no_reason() -> None:
+    codes = {"": None, "0": None, "51008": "51008"}
+    for code, reason in codes.items():
+        assert known(Talk("okx").server(push("orders-algo", algo(failCode=code)))).orders[0].reason == reason
+
+
 def test_requests_for_algo_orders_name_the_prices_of_one_leg() -> None:
     both: JSON = {"slTriggerPx": "2290", "slOrdPx": "-1", "tpTriggerPx": "2600", "tpOrdPx": "2599"}
     asked: JSON = {"instId": "ETH-USDT-SWAP", "tdMode": "cross", "side": "sell", "ordType": "conditional", "sz": "3", **both}
