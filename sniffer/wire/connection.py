@@ -8,11 +8,15 @@ from typing import Final
 from sniffer.config import Limits
 from sniffer.model import Sender
 from sniffer.wire.conversation import Conversation
+from sniffer.wire.disorder import Disorder
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.packet import ACK, FIN, RST, SYN, Segment, endpoints
 from sniffer.wire.pair import Delivery
+from sniffer.wire.reassembly import sequence_difference
+from sniffer.wire.rival import Rival
 from sniffer.wire.side import CUT, Side
+from sniffer.wire.strays import FAR, Strays
 from sniffer.wire.stream import CAPTURE_ENDED, Item, time_of
 
 __all__ = ["Connection", "Delivery"]
@@ -50,9 +54,20 @@ class Connection:
         if roles_guessed:
             self.ledger.guess()
         joined_midway = not first.flags & SYN
-        self.conversation = Conversation(limits, self.ledger, keylog, joined_midway=joined_midway, roles_guessed=roles_guessed)
+        self.disorder = Disorder()
+        self._strays = Strays()
+        self.conversation = Conversation(
+            limits,
+            self.ledger,
+            keylog,
+            joined_midway=joined_midway,
+            roles_guessed=roles_guessed,
+            disorder=self.disorder,
+        )
         self.opened_at = self.last_seen = captured_first.time
         self.closed_at: int | None = None
+        self.rival: Rival | None = None
+        """What may have taken its place."""
         self.touched = False
         self.ended = False
 
@@ -132,11 +147,19 @@ class Connection:
 
     # --- segments --------------------------------------------------------------------------------------------------------
 
+    def elapse(self, now: int) -> None:
+        """Time passes: see `Stream`."""
+        for side in (self.client, self.server):
+            stream = side.stream
+            stream.latest = self.last_seen
+            stream.elapse(now)
+
     def segment(self, side: Side, peer: Side, segment: Segment, now: int) -> None:
         """A segment that is not simply the next one: the engine's slow path. `now`: what time it is; see `Stream`."""
         stream, other = side.stream, peer.stream
-        stream.clock = other.clock = now
-        stream.latest = other.latest = self.last_seen
+        self.elapse(now)
+        if segment.time < self.last_seen:
+            self.disorder.note(segment.time, self.last_seen)
         if segment.flags & SYN and self.conversation.roles_guessed and segment.checksum_ok:  # captured after what followed it
             self.conversation.decide_roles((side is self.client) == bool(segment.flags & ACK))
             self._name_sides()
@@ -149,6 +172,34 @@ class Connection:
             self.last_seen = stream.latest = other.latest = segment.time
 
     def _accept(self, side: Side, peer: Side, segment: Segment) -> None:
+        strays = self._strays
+        if not strays.is_one(side, peer, segment):
+            self._place(side, peer, segment)
+            return
+        for stray in strays.add(side, peer, segment):
+            self._place(*stray)
+        self._lose_strays()
+
+    def keep_place(self) -> None:
+        """What may have taken its place has not."""
+        segments, self.rival = self.rival.segments if self.rival is not None else [], None
+        for segment in segments:
+            side = self.client if endpoints(segment.flow)[0] == self.client_address else self.server
+            self._lose_stray(side, segment)
+
+    def _lose_strays(self) -> None:
+        for side, _, segment in self._strays.lost:
+            self._lose_stray(side, segment)
+        self._strays.lost = []
+
+    def _lose_stray(self, side: Side, segment: Segment) -> None:
+        length = len(segment.payload)
+        if length:
+            self.ledger.tally(
+                side.name, "tcp", FAR, time=segment.time, offset=None, length=length, messages=None, captured=False
+            )
+
+    def _place(self, side: Side, peer: Side, segment: Segment) -> None:
         stream, flags, time = side.stream, segment.flags, segment.time
         seq, length = segment.seq, len(segment.payload) + segment.missing
         if flags & SYN:
@@ -169,6 +220,8 @@ class Connection:
             if not peer.stream.started and not peer.doubtful:
                 peer.stream.start(segment.ack)
             if peer.stream.started:
+                if length and sequence_difference(segment.ack, peer.stream.next_seq) > 0:
+                    self.disorder.note(time, stream.clock)
                 peer.stream.acknowledge(time, segment.ack)
         if flags & FIN:
             stream.fin(time, seq + length & 0xFFFFFFFF)
@@ -197,6 +250,9 @@ class Connection:
             for segment in side.settle():
                 self._accept(side, peer, segment)
             side.record_doubts(self.ledger, self.opened_at, time)
+        self.keep_place()
+        self._strays.give_up()
+        self._lose_strays()
         out = self._run(self.client.stream.end(time, reason), self.server.stream.end(time, reason))
         self.ledger.finish()
         return out

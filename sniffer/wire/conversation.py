@@ -19,12 +19,13 @@ from sniffer.config import Limits
 from sniffer.model import HttpHead, Sender, WireMessage
 from sniffer.wire.deflate import UnknownExtension, parse_extensions
 from sniffer.wire.detect import CLIENT_HELLO, ENOUGH, SERVER_HELLO, Speech, begins_record, handshake_type, recognise
+from sniffer.wire.disorder import Disorder
 from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header, without_port
 from sniffer.wire.keylog import KeyLog
 from sniffer.wire.losses import LossLedger
 from sniffer.wire.pair import SENDERS, Delivery, WebSocketPair
 from sniffer.wire.secured import Secured
-from sniffer.wire.stream import CAPTURE_ENDED, Data, End, Gap, Item, place_of
+from sniffer.wire.stream import CAPTURE_ENDED, Data, End, Gap, Item, place_of, time_of
 from sniffer.wire.tls.layer import TlsLayer
 
 _MAX_WAITING: Final = 256
@@ -56,14 +57,16 @@ class Conversation:
         roles_guessed: bool,
         positions: dict[Sender, int] | None = None,
         latest: dict[Sender, int] | None = None,
+        disorder: Disorder | None = None,
     ) -> None:
         """`keylog`: None where no TLS will ever be decrypted. `joined_midway`: the first bytes were not captured.
 
         `roles_guessed`: who is the client is not known for certain. `positions`: of each side's next message. `latest`: wire
-        time (ns) that no later message of the side was there before.
+        time (ns) that no later message of the side was there before. `disorder`: what the layers below note of it.
         """
         self._limits = limits
         self._ledger = ledger
+        self._disorder = disorder or Disorder()
         self._keylog = keylog
         self.joined_midway = joined_midway
         self.roles_guessed = roles_guessed
@@ -191,9 +194,15 @@ class Conversation:
         """What one side says may decide how the other is read: theirs is the order of the wire, not of acknowledgements."""
         other: Sender = "server" if sender == "client" else "client"
         todo, earliest = self._todo, self._waiting[SENDERS.index(other)]
-        if earliest is None or todo[other] or len(todo[sender]) > _MAX_WAITING:
+        if earliest is None or todo[other]:
             return False
-        return place_of((0, earliest, b""), other == "server") < place_of(todo[sender][0], sender == "server")
+        item = todo[sender][0]
+        if place_of((0, earliest, b""), other == "server") > place_of(item, sender == "server"):
+            return False
+        if len(todo[sender]) <= _MAX_WAITING:
+            return True
+        self._disorder.note(earliest, time_of(item))
+        return False
 
     # --- stages ----------------------------------------------------------------------------------------------------------
 
@@ -253,7 +262,9 @@ class Conversation:
                 self.decide_roles(is_client != (speech is Speech.REQUEST))
             self.protocol, self._stage = "http", _Stage.HTTP
             seen = not self.joined_midway
-            self._http = HttpConversation(self._limits, self._positions, self._latest, first_request_seen=seen)
+            self._http = HttpConversation(
+                self._limits, self._positions, self._latest, first_request_seen=seen, disorder=self._disorder
+            )
             self._replay_detected()
         elif speech is Speech.UNDECIDED and len(start) < ENOUGH:
             return
@@ -383,6 +394,7 @@ class Conversation:
             roles_guessed=False,
             positions=self._positions,
             latest=self._latest,
+            disorder=self._disorder,
         )
         secrets = keylog if keylog is not None else KeyLog(self._limits)
         layer = TlsLayer(secrets, self._limits, self._ledger, joined_midway=joined_midway, roles_guessed=self.roles_guessed)

@@ -22,6 +22,7 @@ from sniffer.wire.keylog import KeyLog
 from sniffer.wire.opening import Openings
 from sniffer.wire.packet import ACK, FIN, RST, SYN, PacketDecoder, Segment, endpoints
 from sniffer.wire.reassembly import HALF_SPACE, SEQUENCE_MASK, Stream
+from sniffer.wire.rival import contest
 from sniffer.wire.side import Side
 from sniffer.wire.stream import CAPTURE_ENDED
 
@@ -164,6 +165,8 @@ class Engine:
             time = packet[0]
             if time > connection.last_seen:
                 connection.last_seen = time
+            elif time < connection.last_seen:
+                connection.disorder.note(time, connection.last_seen)
             if start < end:
                 stream.items.append((stream.offset, time, data[start:end]))
                 size = end - start
@@ -203,15 +206,30 @@ class Engine:
         if entry is None and (came := self._openings.before(segment, reversed_flow(segment.flow), clock)):
             self._begin(came)
             entry = self._flows.get(segment.flow)
-        if entry is not None and entry[2] is not None and segment.flags & SYN and self._is_another(segment, entry[2]):
-            self._end(entry[2][2], clock, "its addresses and ports were used again")
-            entry = None
+        if entry is not None and entry[2] is not None:
+            if self._openings.hold(segment.flow, reversed_flow(segment.flow)):  # what came before was of an earlier one
+                successor: list[Segment] | None = [segment]
+            else:
+                successor = contest(segment, *entry[2], clock, self._limits.gap_wait_unacknowledged)
+            if successor is not None:
+                self._replace(entry[2][2], successor, clock)
+                return
         if entry is not None:
             self._segment(segment, clock)
         elif self._watch is not None and not self._watch(segment.flow):
             self._ignore(segment.flow)
         else:
             self._begin(self._openings.add(segment, reversed_flow(segment.flow)))
+
+    def _replace(self, connection: Connection, successor: list[Segment], now: int) -> None:
+        """Another connection has its addresses and ports, of which this has come; nothing: it may have."""
+        if not successor:
+            return
+        connection.rival = None
+        self._end(connection, now, "its addresses and ports were used again")
+        if len(successor) == 1:  # a SYN
+            successor = self._openings.add(successor[0], reversed_flow(successor[0].flow))
+        self._begin(successor)
 
     def _begin(self, came: list[Segment]) -> None:
         """The first segments of a flow, as they came: SYNs have their turn before what overtook them."""
@@ -265,15 +283,6 @@ class Engine:
         self._withheld.clear()
 
     # --- the table -------------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _is_another(segment: Segment, flow: Flow) -> bool:
-        """Whether a SYN on a known four-tuple begins another connection, rather than being a copy of this one's."""
-        stream = flow[0].stream
-        if not stream.started or not (segment.checksum_ok or stream.offloaded):
-            return False
-        first_seq = (stream.next_seq - stream.offset) & SEQUENCE_MASK
-        return (segment.seq + 1) & SEQUENCE_MASK != first_seq
 
     def _open(self, segment: Segment, came: Sequence[Segment]) -> Flow | None:
         """A flow that is not in the table, with the segment that has its turn first; `came` as of `_segment`."""

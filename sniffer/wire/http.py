@@ -6,6 +6,9 @@ server reads a request, one that plays the client and has "sent" that request re
 After a hole in what the client sends, its requests are not read any more: which answer belongs to which could only be guessed.
 Answers to requests from before the hole are still theirs; of the others nobody knows whether they are to a HEAD, which have no
 body whatever their head says (`_Probe`). After a hole in what the server sends, nothing is read.
+
+Joined in the middle, requests from before may wait for their answers, so an answer is one to an unknown request until it is
+proved that none do (`_Join`).
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ import h11
 
 from sniffer.config import Limits
 from sniffer.model import OPCODE_HTTP, HttpHead, Sender, WireMessage
-from sniffer.wire.stream import Data, Gap, Item
+from sniffer.wire.disorder import Disorder
+from sniffer.wire.stream import Data, Gap, Item, time_of
 
 _SWITCHING: Final = 101
 _NO_BODY: Final = frozenset({204, 304})
+_NOT_IDEMPOTENT: Final = frozenset({"POST", "PATCH"})
 _STATUS_LINE: Final = b"HTTP/1."
 _HOLE: Final = "bytes are missing in an HTTP message"
 _MAX_REQUESTS: Final = 1024
@@ -187,6 +192,53 @@ class _Probe:
         self._follows += len(data)
 
 
+class _Join:
+    """Joined in the middle: finds the first request whose answer is known to be its.
+
+    How many requests from before still wait for their answers no number of TCP tells. But behind a request that is not
+    idempotent a client sends nothing until it has the status of the answer (RFC 9112 section 9.3.2). So if one answer came
+    between such a request and the next, nothing else is waited for when the next one is sent, and the answer that begins behind
+    it is its own; if that is the order in which they were sent, not only that of the capture.
+    """
+
+    def __init__(self, disorder: Disorder) -> None:
+        self._disorder = disorder
+        self._asked: int | None = None  # when the latest request began, where the client sends nothing behind it
+        self._answers = 0  # that have begun since
+        self._waits = True  # nothing was seen to be sent behind it too early
+        self._overlapped = False  # an answer began within the request that is being read
+        self._in_turn = False  # which came behind the one answer to the latest
+        self._began = self._whole = 0  # the time from which on order matters; when the request was whole
+
+    def request_begins(self, time: int, latest_of_server: int, *, answering: bool) -> None:
+        """`answering`: an answer has begun and is not whole."""
+        asked, answers, self._overlapped = self._asked, self._answers, False
+        if asked is not None and not answers and not self._disorder.within(asked, time):
+            self._waits = False
+        self._in_turn = asked is not None and answers == 1 and self._waits and not answering and latest_of_server < time
+
+    def is_next(self, head: HttpHead, began: int, whole: int) -> bool:
+        """A request is whole. Whether the next answer is its own, if it `follows`."""
+        if self._in_turn and self._asked is not None:
+            self._began, self._whole = self._asked, whole
+            return True
+        self._asked = began if head.method in _NOT_IDEMPOTENT and not self._overlapped else None
+        self._answers = 0
+        return False
+
+    def answer_begins(self) -> None:
+        """One whose request is not known."""
+        self._answers += 1
+        self._overlapped, self._in_turn = True, False
+
+    def follows(self, time: int) -> bool:
+        """An answer begins: whether it is that of the request that `is_next`. If not, all begins anew."""
+        if self._whole < time and not self._disorder.within(self._began, time):
+            return True
+        self._asked, self._in_turn = None, False
+        return False
+
+
 def _without_quotation(error: h11.ProtocolError) -> str:
     """What h11 found wrong, less the line that it quotes, which may hold a secret."""
     return str(error).partition(":")[0][:80]
@@ -204,13 +256,22 @@ class HttpConversation:
     """Both sides. Feed each side's bytes in wire order; read `messages`, `switched` and the bytes that follow a switch."""
 
     def __init__(
-        self, limits: Limits, positions: dict[Sender, int], latest: dict[Sender, int], *, first_request_seen: bool
+        self,
+        limits: Limits,
+        positions: dict[Sender, int],
+        latest: dict[Sender, int],
+        *,
+        first_request_seen: bool,
+        disorder: Disorder | None = None,
     ) -> None:
         """`positions`: of each side's next message; `latest`: the running maximum of each side's wire times. Both are counted
         on in place. `first_request_seen` False: joined in the middle, so responses may come whose requests were not seen.
+        `disorder`: when the order of both sides is not certain.
         """
         self._limits = limits
         self._first_request_seen = first_request_seen
+        self._join = None if first_request_seen else _Join(disorder or Disorder())
+        self._proposal: HttpHead | None = None  # the latest request, if it proposes an upgrade
         self._requests: deque[HttpHead] = deque()
         self._readers: dict[Sender, _Reader] = {}
         self._probe: _Probe | None = None
@@ -325,11 +386,14 @@ class HttpConversation:
     def _begin(self, sender: Sender) -> bool:
         """Make the reader of the next message; False: what waits does not say yet how it has to be read."""
         request = method = None
+        if self._join is not None and self._probe is None:
+            self._look_for_turn(self._join, sender, time_of(self._waiting[sender][0]))
         if sender == "server" and self._requests and self._probe is None:
             request = self._requests[0]
             method = request.method
         elif sender == "server":
-            self._probe = self._probe or _Probe(self._asking("HEAD", proposes=True))
+            if self._probe is None:
+                self._probe = _Probe(self._asking("HEAD", proposes=True))
             method = self._probe.method(self._waiting[sender])
             if method is None:
                 return False
@@ -340,6 +404,18 @@ class HttpConversation:
             connection = self._asking(method, proposes=request is None or header(request, "upgrade") is not None)
         self._readers[sender] = _Reader(connection, request)
         return True
+
+    def _look_for_turn(self, join: _Join, sender: Sender, time: int) -> None:
+        """Joined in the middle: a message begins at `time`."""
+        if sender == "client":
+            answering = "server" in self._readers or bool(self._waiting["server"])
+            join.request_begins(time, self._latest["server"], answering=answering)
+        elif not self._requests:
+            join.answer_begins()
+        elif join.follows(time):
+            self._join, self._first_request_seen = None, not self.client_lost
+        else:
+            self._requests.clear()
 
     def _asking(self, method: str, *, proposes: bool) -> h11.Connection:
         """A parser of the answer to a request that it seems to have sent.
@@ -364,14 +440,18 @@ class HttpConversation:
         self.positions[sender] += 1
         self.messages.append((sender, message))
         if sender == "client":
-            self._requests.append(head)
+            if self._join is None or self._requests or self._join.is_next(head, reader.first_seen, latest):
+                self._requests.append(head)
             if len(self._requests) > _MAX_REQUESTS:
                 raise HttpError(f"over {_MAX_REQUESTS} requests without an answer")
             self._proposed_switch = header(head, "upgrade") is not None or head.method == "CONNECT"
+            self._proposal = head if header(head, "upgrade") is not None else None
             return
         request = reader.request
         if request is not None:
             self._requests.popleft()
+        elif reader.switched and not self.client_lost:
+            request = self._proposal  # nothing is sent behind a proposal that is accepted, so it was the latest one
         if not self._requests:
             self._proposed_switch = False
         status = head.status or 0

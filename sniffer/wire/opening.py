@@ -63,6 +63,10 @@ class Openings:
             self.add(held, segment.flow if held.flow == reverse else reverse)
         return earlier
 
+    def hold(self, flow: bytes, reverse: bytes) -> bool:
+        """Whether anything of a flow waits."""
+        return flow in self._openings or reverse in self._openings
+
     def add(self, segment: Segment, reverse: bytes) -> list[Segment]:
         """Hold a segment; nothing is `before` it. What has its turn now."""
         key = segment.flow if segment.flow in self._openings else reverse

@@ -2,7 +2,8 @@
 
 The rules, in the order in which they bite:
 
-1. Bytes are placed by sequence number, never judged by window.
+1. Bytes are placed by sequence number, never judged by window. Only what stands far from all that was seen has to be proved
+   (`strays.py`).
 2. Data is handed on when it is *settled*: the peer has acknowledged it, or `gap_wait` of capture time has passed since. Until
    then another copy may still show up. Copies that agree are one; where copies of an unsettled byte differ nobody can tell
    which one the receiver took, so the byte becomes a gap. A copy of a settled byte is ignored, as the receiver ignores it.
@@ -151,11 +152,18 @@ class Stream:
         acked = self.offset + sequence_difference(self.acked, self.next_seq)
         return acked if self._end_offset is None else min(acked, self._end_offset)
 
+    def is_near(self, number: int) -> bool:
+        """Whether a number stands about where something of this side, or an acknowledgement of it, was seen."""
+        ahead = sequence_difference(number, self.next_seq)
+        if abs(ahead) <= WINDOW or abs(sequence_difference(number, self.acked)) <= WINDOW:
+            return True
+        return bool(self._held) and abs(self.offset + ahead - end_of(self._held[-1])) <= WINDOW
+
     # --- segments --------------------------------------------------------------------------------------------------------
 
     def segment(self, time: int, seq: int, payload: bytes) -> int:
         """Payload at `seq`, in order or not. How much of it lies before the stream's beginning, so has no place in it."""
-        self._check_hole(time)
+        self.elapse(time)
         self._correct_start(seq)
         offset = self.offset + sequence_difference(seq, self.next_seq)
         if offset == self.offset - 1 and len(payload) <= 1:
@@ -179,7 +187,7 @@ class Stream:
 
     def fin(self, time: int, seq: int) -> None:
         """A FIN at `seq`, the number that follows the last byte."""
-        self._check_hole(time)
+        self.elapse(time)
         self._correct_start(seq)
         offset = self.offset + sequence_difference(seq, self.next_seq)
         if self._end_offset is None and offset >= self.offset:
@@ -194,7 +202,7 @@ class Stream:
         """A RST at `seq`: where the sender stood. False for one from far outside, which is no word of this sender's."""
         if not self.started:
             return True
-        self._check_hole(time)
+        self.elapse(time)
         self._correct_start(seq)
         ahead = sequence_difference(seq, self.next_seq)
         if abs(ahead) > WINDOW:
@@ -209,7 +217,7 @@ class Stream:
 
         `proved`: its head is believed, so the hole is known of; else only other packets can prove that there is one.
         """
-        self._check_hole(time)
+        self.elapse(time)
         if proved:
             self._correct_start(seq)
         offset = self.offset + sequence_difference(seq, self.next_seq)
@@ -223,7 +231,7 @@ class Stream:
 
     def acknowledge(self, time: int, ack: int) -> None:
         """The peer acknowledges everything before sequence number `ack`."""
-        self._check_hole(time)
+        self.elapse(time)
         self._correct_start(ack)
         if sequence_difference(ack, self.acked) > 0:
             self.acked = ack
@@ -291,8 +299,8 @@ class Stream:
 
     # --- giving up -------------------------------------------------------------------------------------------------------
 
-    def _check_hole(self, time: int) -> None:
-        """Give up the holes whose time has come at `time` or before, each when it was due, and in that order."""
+    def elapse(self, time: int) -> None:
+        """Time passes: give up the holes whose time has come at `time` or before, each when it was due, and in that order."""
         if time > self.clock:
             self.clock = time
         limits = self._limits
@@ -348,7 +356,7 @@ class Stream:
     def take(self, now: int) -> list[Item]:
         """The settled items, in stream order; they are the caller's now."""
         if not self.clean:
-            self._check_hole(now)
+            self.elapse(now)
         items = self.items
         if not items:
             return []
@@ -371,7 +379,7 @@ class Stream:
         if self._ended:
             return []
         self._ended = True
-        self._check_hole(time)
+        self.elapse(time)
         while self._held:
             self._skip_to(time, start_of(self._held[0]), None)
         if self.started:

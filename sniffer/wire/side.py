@@ -47,6 +47,11 @@ class Side:
         self.gap_end = -1
         """Where the latest gap ended, in the stream."""
 
+    @property
+    def heard(self) -> bool:
+        """Whether anything that it sent was captured."""
+        return self.stream.checked or bool(self.doubtful)
+
     def admit(self, segment: Segment) -> list[Segment]:
         """The segments that may be used now that `segment` has come: it, none, or those that were held as well."""
         if segment.checksum_ok or self.stream.offloaded:

@@ -202,17 +202,65 @@ def test_joined_where_the_first_segments_changed_places(block: int) -> None:
     assert (loss.sender, loss.layer, loss.stream_offset, loss.bytes) == ("server", "tcp", None, len(frames[0]))
 
 
-def test_a_syn_that_its_receiver_ignores_hides_nothing() -> None:
-    """An old copy of another connection's (RFC 5961 section 4): what is not read from there on is told."""
+@pytest.mark.parametrize("challenged", [True, False])
+@pytest.mark.parametrize("sender", ["client", "server"])
+@pytest.mark.parametrize("off", [5000, -5000, 1 << 30, -(1 << 30), 40])
+@pytest.mark.parametrize("block", [1, 100])
+def test_a_syn_that_its_receiver_ignores_ends_nothing(off: int, sender: str, challenged: bool, block: int) -> None:
+    """An old copy of another connection's, or a forged one (RFC 5961 section 4): the open connection goes on."""
     flow = upgraded(Flow())
     flow.data("server", frame(TEXT, ORDER))
-    flow.put("client", SYN, at=flow.next["client"] + 5000)
-    sent = frame(TEXT, ORDER, mask=MASK)
-    flow.data("client", sent)
+    flow.put(sender, SYN if sender == "client" else SYN | ACK, at=flow.next[sender] + off, ack=7)
+    if challenged:
+        flow.acknowledge("server" if sender == "client" else "client")
+    for _ in range(8):
+        flow.data("client", frame(TEXT, ORDER, mask=MASK))
+        flow.data("server", frame(TEXT, ORDER))
+    flow.close()
+    reading = read_packets(flow.packets(), block)
+    (seen,) = reading.connections.values()
+    assert seen.messages == {"client": [("text", ORDER)] * 8, "server": [("text", ORDER)] * 9}
+    assert not reading.losses
+
+
+@pytest.mark.parametrize("block", [1, 3, 100])
+@pytest.mark.parametrize("numbers", [(1 << 22, 1 << 22), (1000 + (1 << 30), 5000 + (1 << 30)), (1 << 31, 1 << 30)])
+@pytest.mark.parametrize("how", ["seen", "near", "no SYN/ACK", "SYN late", "near, SYN late", "overtaken", "again"])
+def test_a_syn_that_is_answered_begins_another_connection(how: str, numbers: tuple[int, int], block: int) -> None:
+    """The open connection had no end, as where a host has crashed."""
+    first = upgraded(Flow())
+    first.data("server", frame(TEXT, ORDER))
+    again = Flow(start=first.time + SECOND, numbers=(9000, 9000) if how.startswith("near") else numbers)
+    if how == "again":  # it was asked twice
+        again.put("client", SYN, at=numbers[0])
+    upgraded(again)
+    again.data("server", frame(TEXT, b"of the second"))
+    if how == "no SYN/ACK":
+        del again.sent[1]
+    elif how.endswith("SYN late"):
+        again.sent[:2] = again.sent[1::-1]
+    elif how == "overtaken":
+        again.sent[1:4] = [again.sent[3], again.sent[1], again.sent[2]]
+    reading = read_packets(first.packets() + again.packets(), block)
+    assert [seen.messages["server"] for seen in reading.connections.values()] == [
+        [("text", ORDER)],
+        [("text", b"of the second")],
+    ]
+    assert not reading.losses
+
+
+@pytest.mark.parametrize("block", [1, 100])
+def test_what_came_with_a_syn_that_is_not_answered_is_a_loss(block: int) -> None:
+    flow = upgraded(Flow())
+    at, ack = flow.next["client"] + (1 << 30), flow.next["server"] + (1 << 30)
+    flow.put("client", SYN, b"early", at=at)
+    flow.put("client", ACK, b"data", at=at + 600, ack=ack)
     flow.data("server", frame(TEXT, ORDER))
-    reading = read_packets(flow.packets(), 1)
-    told = {(loss.sender, loss.bytes) for loss in reading.losses}
-    assert told == {("client", len(sent)), ("server", len(frame(TEXT, ORDER)))}
+    flow.close()
+    reading = read_packets(flow.packets(), block)
+    (seen,) = reading.connections.values()
+    assert seen.messages["server"] == [("text", ORDER)]
+    assert [(loss.sender, loss.bytes) for loss in reading.losses] == [("client", 9)]
 
 
 def test_a_hole_in_the_requests_costs_no_later_answer() -> None:
@@ -383,27 +431,52 @@ def test_an_overtaken_acknowledgement_unsettles_nothing(block: int) -> None:
     assert seen.messages["server"] == [("text", b"taken")] + [("text", b"after")] * 4
 
 
-@pytest.mark.parametrize("block", [1, 100])
-def test_an_answer_is_never_joined_to_a_later_request(block: int) -> None:
-    """Joined in the middle: the first answer is to a request that was not seen, and is acknowledged after the next was."""
-    flow = Flow()
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
-    flow.data("server", answer + b"r0", acknowledge=False)
-    flow.put("client", ACK | PSH, b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", ack=5000)
-    flow.acknowledge("server")
-    flow.acknowledge("client")
-    flow.data("server", answer + b"r1")
+def said_over_http(packets: list[Packet], block: int) -> list[tuple[str, bytes, str | None]]:
+    """(sender, body, target) of all messages; an answer's target is that of its request."""
     engine = Engine("test")
-    packets = flow.packets()
     outputs = [engine.feed(packets[at : at + block]) for at in range(0, len(packets), block)] + [engine.finish()]
-    said = [
-        (sender, message[4], message[5] and message[5].target)
+    return [
+        (sender, message[4], message[5].target if message[5] is not None else None)
         for output in outputs
         for _, delivery in output.deliveries
         for sender, messages in delivery
         for message in messages
     ]
-    assert said == [("server", b"r0", None), ("client", b"", "/1"), ("server", b"r1", "/1")]
+
+
+@pytest.mark.parametrize("block", [1, 100])
+def test_an_answer_is_never_joined_to_a_later_request(block: int) -> None:
+    """Joined in the middle: the first answer is to a request that was not seen, and is acknowledged after the next was.
+
+    Of two requests in turn the first may not be what the answer is to, either; behind it nothing is waited for.
+    """
+    flow = Flow()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    flow.data("server", answer + b"r0", acknowledge=False)
+    flow.put("client", ACK | PSH, b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", ack=5000)
+    flow.acknowledge("server")
+    flow.acknowledge("client")
+    flow.data("server", answer + b"r1")
+    flow.data("client", b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+    flow.data("server", answer + b"r2")
+    said = said_over_http(flow.packets(), block)
+    answers = [("server", b"r0", None), ("server", b"r1", None), ("server", b"r2", "/2")]
+    assert said == [answers[0], ("client", b"", "/1"), answers[1], ("client", b"", "/2"), answers[2]]
+
+
+@pytest.mark.parametrize("block", [1, 2, 5, 100])
+@pytest.mark.parametrize("ahead", ["client", "server"])
+def test_a_tap_that_is_ahead_joins_no_answer_to_the_wrong_request(ahead: str, block: int) -> None:
+    """Joined in the middle: all that one side sends was captured before what it answers."""
+    flow = Flow()
+    for number in range(6):
+        flow.data("client", b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n" % number, acknowledge=False)
+        flow.data("server", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nr%d" % number, acknowledge=False)
+    late = {"client": 3, "server": 1}[ahead]  # steps that the other side comes too late by
+    sent = [one if one.source == flow.addresses[ahead] else one.later(late * flow.step + 1) for one in flow.sent]
+    flow.sent = sorted(sent, key=lambda one: one.time)
+    answers = [target for sender, _, target in said_over_http(flow.packets(), block) if sender == "server"]
+    assert answers in ([None] * 5, [None] * 6)
 
 
 @pytest.mark.parametrize("block", [1, 3, 100])

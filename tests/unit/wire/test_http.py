@@ -6,12 +6,14 @@ import pytest
 
 from sniffer.config import Limits
 from sniffer.snapshot import dump, load
+from sniffer.wire.disorder import Disorder
 from sniffer.wire.http import HttpConversation, HttpError, HttpGap, header
 from sniffer.wire.stream import Gap
 from tests.cost import assert_grows_linearly
 from tests.frames import request, response
 
 GET = b"GET /api/v3/time HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /api/v3/order HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na=1"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -20,7 +22,13 @@ class Talk:
 
     def __init__(self, *, first_request_seen: bool = True, limits: Limits | None = None) -> None:
         nothing_yet = ({"client": 0, "server": 0}, {"client": 0, "server": 0})
-        self.http = HttpConversation(limits or Limits(), *nothing_yet, first_request_seen=first_request_seen)  # type: ignore[arg-type]
+        self.disorder = Disorder()
+        self.http = HttpConversation(
+            limits or Limits(),
+            *nothing_yet,  # type: ignore[arg-type]
+            first_request_seen=first_request_seen,
+            disorder=self.disorder,
+        )
         self.offsets = {"client": 0, "server": 0}
         self.time = 0
 
@@ -235,11 +243,11 @@ def test_requests_from_before_a_hole_have_their_answers() -> None:
 
 def test_an_answer_of_unknown_length_is_not_that_of_a_later_request() -> None:
     talk = Talk(first_request_seen=False).say("server", b"", HEAD_ANSWERS[0]).say("client", GET).say("server", OK)
-    assert talk.got == [("client", "GET", None, b""), ("server", None, 200, b""), ("server", "GET", 200, b"ok")]
+    assert talk.got == [("client", "GET", None, b""), ("server", None, 200, b""), ("server", None, 200, b"ok")]
     talk = Talk(first_request_seen=False).say("server", OK[:-1]).say("client", GET).say("server", b"k" + OK)
-    assert talk.got == [("client", "GET", None, b""), ("server", None, 200, b"ok"), ("server", "GET", 200, b"ok")]
+    assert talk.got == [("client", "GET", None, b""), ("server", None, 200, b"ok"), ("server", None, 200, b"ok")]
     talk = Talk(first_request_seen=False).say("server", b"").say("client", GET).say("server", OK)
-    assert talk.got == [("client", "GET", None, b""), ("server", "GET", 200, b"ok")]
+    assert talk.got == [("client", "GET", None, b""), ("server", None, 200, b"ok")]
 
 
 def test_a_hole_in_the_answers_ends_it() -> None:
@@ -249,8 +257,50 @@ def test_a_hole_in_the_answers_ends_it() -> None:
 
 
 def test_joined_in_the_middle_answers_come_first() -> None:
-    talk = Talk(first_request_seen=False).say("server", OK).say("client", GET).say("server", OK)
-    assert [got[:3] for got in talk.got] == [("server", None, 200), ("client", "GET", None), ("server", "GET", 200)]
+    talk = Talk(first_request_seen=False).say("server", OK).say("client", POST).say("server", OK)
+    talk.say("client", GET + GET).say("server", OK + OK)
+    assert [got[:2] for got in talk.got if got[0] == "server"] == [
+        ("server", None),
+        ("server", None),
+        ("server", "GET"),
+        ("server", "GET"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [GET, OK, GET, OK, GET, OK, GET, OK],  # any of them may have been sent before an answer to an earlier one
+        [POST, OK + OK, GET, OK],  # one of the answers is to a request from before
+        [POST, POST, OK, GET, OK],  # a client that does not wait
+        [POST, OK[:-1], GET, b"k" + OK],
+        [POST, OK, POST[:-1], OK, POST[-1:], OK],
+        [POST, HEAD_ANSWERS[0], GET, OK],  # whether that was one answer was not known when the next request was sent
+        [POST, OK, GET[:-2], OK, GET[-2:], OK],
+    ],
+)
+def test_joined_in_the_middle_an_answer_may_be_to_an_earlier_request(said: list[bytes]) -> None:
+    talk = Talk(first_request_seen=False)
+    for data in said:
+        talk.say("server" if data.startswith((b"HTTP", b"k")) else "client", data)
+    assert {got[1] for got in talk.got if got[0] == "server"} == {None}
+
+
+def test_joined_in_the_middle_what_may_have_come_in_another_order_proves_nothing() -> None:
+    for begin, end in ((0, 0), (1, 2), (2, 2), (3, 3)):
+        talk = Talk(first_request_seen=False)
+        talk.disorder.note(begin, end)
+        talk.say("client", POST).say("server", OK).say("client", GET).say("server", OK)
+        assert {got[1] for got in talk.got if got[0] == "server"} == {None}
+        talk.say("client", POST).say("server", OK).say("client", POST).say("server", OK)
+        assert [got[1] for got in talk.got if got[0] == "server"][2:] == [None, "POST"]
+
+
+def test_joined_in_the_middle_an_upgrade_is_that_of_the_request_that_proposed_it() -> None:
+    talk = Talk(first_request_seen=False).say("server", OK).say("client", request()).say("server", OK + response())
+    assert talk.http.switched is not None
+    assert talk.http.switched[0] is not None
+    assert talk.http.switched[0].target == "/ws"
 
 
 def test_a_body_until_the_end_needs_an_orderly_end() -> None:
