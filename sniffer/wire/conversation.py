@@ -31,6 +31,7 @@ from sniffer.wire.tls.layer import TlsLayer
 _MAX_WAITING: Final = 256
 """Segments that wait for earlier ones of the other side to settle."""
 _BEHIND_HOLE: Final = "after a hole in the requests"
+_TO_WHAT: Final = "an answer whose request is not known: nothing says what it is about"
 
 Waiting = tuple[int | None, int | None]
 """Wire time (ns) of the first byte of client and server that was captured and is not handed on yet; None: there is none."""
@@ -305,7 +306,10 @@ class Conversation:
             self._ledger.tally("client", "http", _BEHIND_HOLE, time=time, offset=offset, length=len(data), messages=None)
         if self.host is None or self.path is None:
             self._learn_target(http.messages)
-        out.extend((who, [message]) for who, message in http.messages)
+        for who, message in http.messages:
+            if (head := message[5]) is not None and head.status is not None and head.method is None:
+                self._ledger.tally(who, "http", _TO_WHAT, time=message[2], offset=None, length=0, messages=1)
+            out.append((who, [message]))
         http.messages, http.torn, http.passed_over = [], [], []
         if failure is not None or http.switched is not None:
             for name in SENDERS:
