@@ -59,10 +59,6 @@ class Sealed:
         """Give up a merge that is under way."""
         self._merger.close()
 
-    def wait(self) -> None:
-        """Until no merge is under way."""
-        self._merger.wait()
-
     def missing(self, connection: duckdb.DuckDBPyConnection) -> list[Path]:
         """Listed files that are not there."""
         return [path for path in map(Path, listed(connection, self._files.folder)) if not path.is_file()]

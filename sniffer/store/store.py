@@ -284,8 +284,6 @@ class Store:
     @contextlib.contextmanager
     def _transaction(self, *, with_events: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
         """A transaction that begins by bringing in what is pending; its events too, unless the caller seals them."""
-        if not self._live:  # nobody waits for a replay's publishes, and a merge beside a fold or a seal takes 10 MB more
-            self._sealed.wait()
         with self._private.errors():
             self._attach()
             with self._private.transaction() as connection:
