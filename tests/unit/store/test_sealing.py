@@ -391,7 +391,7 @@ def test_moved_together_the_views_follow_at_the_next_run(db: Path, eager: None, 
         sniffer.connect(there)
     db.with_name("orders.duckdb.d").rename(there.with_name("sniffer.duckdb.d"))
     assert everything(there) == before
-    assert query(there, "SELECT n, (SELECT count(*) FROM candles(INTERVAL 1 DAY)) >= 0 FROM mine").rows == [(6, True)]
+    assert query(there, "FROM mine").rows == [(6,)]
     assert export(there, tmp_path / "copy.duckdb") == [tmp_path / "copy.duckdb"]
     assert everything(tmp_path / "copy.duckdb") == before
     with sniffer.connect(there) as connected, pytest.raises(duckdb.Error, match="read-only"):
